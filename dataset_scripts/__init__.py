@@ -1,0 +1,1 @@
+"""Builders that turn raw sources into datasets. They run locally; they are not loading scripts."""

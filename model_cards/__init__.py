@@ -1,0 +1,1 @@
+"""Card templates, filled from the facts of a run and from nothing else."""

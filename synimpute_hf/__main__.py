@@ -1,0 +1,6 @@
+"""``python -m synimpute_hf``."""
+
+from .cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,349 @@
+"""The loop: draws become prompts, prompts answers, answers verdicts, and verdicts rows.
+
+Work goes in waves. The first wave holds the first attempt of every missing text; each later wave holds the next
+attempt of those that were rejected. Answers may come in any order, but a wave is judged in the order of classes and
+numbers, so that the rows depend on the answers alone: not on speed, batches, crashes or restarts.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from filelock import FileLock
+
+from .columns import Originals
+from .drawing import DrawSettings, draw
+from .errors import SynimputeWarning
+from .generators import Generator
+from .journal import Journal
+from .prompts import Renderer
+from .records import Candidate, ClassOutcome, ClassPlan, Draw, Failure, Outcome, Prompt, SyntheticRow, Verdict
+from .seeding import digest, text_code
+
+__all__ = ["Generation", "Observer", "clean", "render_first"]
+
+LOOK_UP = 500
+
+
+class Observer(Protocol):
+    """Whoever wants to watch a run, such as a progress bar."""
+
+    def begin(self, needed: int) -> None:
+        """Called once, with the number of texts that are missing."""
+
+    def answered(self, new: int, known: int) -> None:
+        """Called after each group of answers: how many were written, how many were in the journal."""
+
+    def judged(self, accepted: int, rejected: int) -> None:
+        """Called after each wave, with the totals so far."""
+
+    def end(self) -> None:
+        """Called once, however the run ends."""
+
+
+class _Answered(NamedTuple):
+    """An answer that is safe on disk, with what its row will need."""
+
+    draw: Draw
+    prompt_sha256: str
+    answer: Candidate | Failure
+
+
+@dataclass
+class _Account:
+    """What happened to one class so far."""
+
+    plan: ClassPlan
+    rows: dict[int, SyntheticRow] = field(default_factory=dict)
+    generated: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+
+
+def clean(text: str) -> str:
+    """Return an answer as it stands in the dataset: without white space around it."""
+    return text.strip()
+
+
+def render_first(
+    classes: Sequence[ClassPlan], originals: Originals, settings: DrawSettings, renderer: Renderer, count: int
+) -> list[Prompt]:
+    """Render the first prompts of a plan's classes, taking turns among the short classes."""
+    short = [entry for entry in classes if entry.to_write]
+    turns = ((entry, number) for number in range(count) for entry in short if number < entry.to_write)
+    return [
+        renderer.render(draw(originals.pools[entry.name], number, 0, settings))
+        for entry, number in islice(turns, count)
+    ]
+
+
+class Generation:
+    """One run over a plan.
+
+    Args:
+        classes: the plan's classes; those with nothing to write are left alone.
+        originals: the user's rows.
+        settings: how originals are drawn.
+        renderer: makes prompts.
+        generator: answers them. It is used only for answers that the journal does not hold.
+        journal: keeps every answer.
+        max_attempts: how often one missing text may be drawn, 1 or more.
+        observer: told of progress, or None.
+        lender: another journal whose answers to these very prompts are taken over, or None.
+    """
+
+    def __init__(
+        self,
+        classes: Sequence[ClassPlan],
+        originals: Originals,
+        settings: DrawSettings,
+        renderer: Renderer,
+        generator: Generator,
+        journal: Journal,
+        max_attempts: int,
+        observer: Observer | None = None,
+        lender: Journal | None = None,
+    ) -> None:
+        self._lender = lender
+        self._accounts = {entry.name: _Account(entry) for entry in classes if entry.to_write}
+        self._originals = originals
+        self._settings = settings
+        self._renderer = renderer
+        self._generator = generator
+        self._journal = journal
+        self._max_attempts = max_attempts
+        self._observer = observer
+        self._run = digest(
+            "run",
+            generator.identity,
+            [[a.plan.name, originals.pools[a.plan.name].digest] for a in self._accounts.values()],
+        )
+        self._accepted_codes: set[int] = set()
+        self._asked = 0
+        self._from_journal = 0
+        self._tokens = [0, 0]
+        self._shortened = 0
+        self._wave: list[tuple[str, int]] = []
+        self._answers: dict[tuple[str, int], _Answered] = {}
+
+    def run(self) -> Outcome:
+        """Generate, judge and draw again until every class is full or its attempts are used up.
+
+        Only one process works on a run at a time; a second one waits, and then finds the answers in the journal.
+
+        Raises:
+            GeneratorError: the model cannot be loaded or run.
+            JournalError: the journal cannot be read or written.
+            KeyboardInterrupt: passed on; ``outcome()`` then tells what there is so far.
+        """
+        path = self._journal.path
+        lock = path.with_name(f".{path.name}.{self._run[:12]}.lock")
+        needed = [(name, number) for name, account in self._accounts.items() for number in range(account.plan.to_write)]
+        if not needed:
+            return self.outcome()
+        if self._observer:
+            self._observer.begin(len(needed))
+        try:
+            with FileLock(lock):
+                self._waves(needed)
+            lock.unlink(missing_ok=True)
+        finally:
+            self._generator.close()
+            if self._observer:
+                self._observer.end()
+        return self.outcome()
+
+    def preview(self, count: int) -> list[tuple[Prompt, str, str]]:
+        """Write the first texts of the plan and judge them; a later ``run`` finds their answers in the journal.
+
+        Returns:
+            For each: its prompt, the new text, and why it would be rejected (or an empty string).
+        """
+        prompts = render_first(
+            [a.plan for a in self._accounts.values()], self._originals, self._settings, self._renderer, count
+        )
+        if self._observer and prompts:
+            self._observer.begin(len(prompts))
+        try:
+            self._wave = [(prompt.draw.name, prompt.draw.number) for prompt in prompts]
+            self._collect(0)
+        finally:
+            self._generator.close()
+            if self._observer and prompts:
+                self._observer.end()
+        shown = []
+        for prompt in prompts:
+            answer = self._answers[prompt.draw.name, prompt.draw.number].answer
+            if isinstance(answer, Failure):
+                shown.append((prompt, "", f"failed: {answer.error}"))
+            else:
+                shown.append((prompt, clean(answer.text), self._reason_against(answer)))
+        return shown
+
+    def _waves(self, needed: list[tuple[str, int]]) -> None:
+        self._wave = needed
+        for attempt in range(self._max_attempts):
+            self._collect(attempt)
+            self._wave = self._judge()
+            if not self._wave:
+                return
+
+    def _collect(self, attempt: int) -> None:
+        """Gather the wave's answers: those in the journal, and new ones for the rest."""
+        prompts = self._missing(attempt)
+        first = next(prompts, None)
+        if first is None:
+            # The model is never touched: a run whose answers are all in the journal loads nothing.
+            return
+        for group in self._generator.generate(chain([first], prompts)):
+            self._journal.add(
+                self._generator.identity,
+                [(prompt, answer) for prompt, answer in group if isinstance(answer, Candidate)],
+            )
+            self._journal.log_failures(answer for _, answer in group if isinstance(answer, Failure))
+            for prompt, answer in group:
+                self._answers[prompt.draw.name, prompt.draw.number] = _keep(prompt, answer)
+            self._tell(len(group), 0)
+
+    def _missing(self, attempt: int) -> Iterator[Prompt]:
+        """Yield the wave's prompts that the journal has no answer to; the others' answers are taken."""
+        places = iter(self._wave)
+        while part := list(islice(places, LOOK_UP)):
+            prompts = [self._prompt(name, number, attempt) for name, number in part]
+            found = self._known(prompts)
+            for place, prompt in zip(part, prompts, strict=True):
+                if prompt.key in found:
+                    self._answers[place] = _keep(prompt, found[prompt.key])
+            self._tell(0, len(found))
+            for prompt in prompts:
+                if prompt.key not in found:
+                    self._asked += 1
+                    yield prompt
+
+    def _known(self, prompts: Sequence[Prompt]) -> dict[str, Candidate]:
+        """Look answers up, here and in the lending journal; what that one has is copied here first."""
+        found = self._journal.get([prompt.key for prompt in prompts])
+        rest = [prompt for prompt in prompts if prompt.key not in found] if self._lender else []
+        if self._lender and rest:
+            lent = self._lender.get([prompt.key for prompt in rest])
+            self._journal.add(
+                self._generator.identity, [(prompt, lent[prompt.key]) for prompt in rest if prompt.key in lent]
+            )
+            found.update(lent)
+        return found
+
+    def _prompt(self, name: str, number: int, attempt: int) -> Prompt:
+        prompt = self._renderer.render(draw(self._originals.pools[name], number, attempt, self._settings))
+        if prompt.shortened:
+            if not self._shortened:
+                warnings.warn(
+                    f"The originals are longer than the context of {self._generator.name} "
+                    f"({self._generator.context_tokens} tokens) has room for: the longest of each five are cut to one "
+                    "length. A model with a longer context sees them whole.",
+                    SynimputeWarning,
+                    stacklevel=2,
+                )
+            self._shortened += 1
+        return prompt
+
+    def _tell(self, new: int, known: int) -> None:
+        self._from_journal += known
+        if self._observer and (new or known):
+            self._observer.answered(new, known)
+
+    def _judge(self) -> list[tuple[str, int]]:
+        """Judge the wave in its order; returns the places that need another draw."""
+        verdicts = []
+        again = []
+        for place in self._wave:
+            if place not in self._answers:
+                continue  # interrupted before it was asked
+            account = self._accounts[place[0]]
+            kept = self._answers[place]
+            if isinstance(kept.answer, Failure):
+                account.failed[kept.answer.error] += 1
+                continue
+            reason = self._reason_against(kept.answer)
+            verdicts.append(Verdict(kept.answer.key, not reason, reason))
+            account.generated += 1
+            self._tokens[0] += kept.answer.prompt_tokens or 0
+            self._tokens[1] += kept.answer.answer_tokens or 0
+            if reason:
+                account.rejected[reason] += 1
+                again.append(place)
+            else:
+                row = self._row(kept.draw, kept.prompt_sha256, kept.answer)
+                self._accepted_codes.add(text_code(row.text))
+                account.rows[place[1]] = row
+        self._answers = {}
+        self._journal.add_verdicts(self._run, verdicts)
+        if self._observer:
+            accounts = self._accounts.values()
+            self._observer.judged(sum(len(a.rows) for a in accounts), sum(a.rejected.total() for a in accounts))
+        return again
+
+    def _reason_against(self, candidate: Candidate) -> str:
+        """Return why a candidate is rejected, or an empty string."""
+        text = clean(candidate.text)
+        if not text:
+            return "empty"
+        if candidate.finish_reason == "length":
+            return "cut off at the length limit"
+        code = text_code(text)
+        known = self._originals.known
+        place = int(np.searchsorted(known, np.uint64(code)))
+        if place < len(known) and int(known[place]) == code:
+            return "copy of an original"
+        return "copy of an accepted text" if code in self._accepted_codes else ""
+
+    def _row(self, draw: Draw, prompt_sha256: str, answer: Candidate) -> SyntheticRow:
+        return SyntheticRow(
+            text=clean(answer.text),
+            label=draw.label,
+            row_id=f"synthetic-{answer.key[:22]}",
+            source_ids=draw.source_ids,
+            anchor=draw.anchor,
+            draw=draw.number,
+            generator=self._generator.name,
+            prompt_sha256=prompt_sha256,
+            journal_key=answer.key,
+        )
+
+    def outcome(self, interrupted: bool = False) -> Outcome:
+        """Return the rows and the account so far; after an interruption, with the answers that were not judged yet."""
+        if interrupted and self._answers:
+            self._judge()
+        accounts = list(self._accounts.values())
+        rows = tuple(account.rows[number] for account in accounts for number in sorted(account.rows))
+        classes = tuple(
+            ClassOutcome(
+                account.plan.name,
+                account.plan.to_write,
+                account.generated,
+                len(account.rows),
+                dict(account.rejected),
+                dict(account.failed),
+            )
+            for account in accounts
+        )
+        return Outcome(
+            rows,
+            classes,
+            self._asked,
+            self._from_journal,
+            self._tokens[0],
+            self._tokens[1],
+            self._shortened,
+            interrupted,
+        )
+
+
+def _keep(prompt: Prompt, answer: Candidate | Failure) -> _Answered:
+    """Keep what a row needs, without the originals' texts."""
+    return _Answered(replace(prompt.draw, texts=()), prompt.sha256, answer)

@@ -1,0 +1,39 @@
+"""Language models, one file each: the file's name is the first word of ``--generator``."""
+
+from __future__ import annotations
+
+from ..errors import GeneratorError
+from ..registry import load_plugin, parse_spec
+from .base import Generator
+
+__all__ = ["DEFAULT_GENERATOR", "Generator", "choose", "make_generator"]
+
+DEFAULT_GENERATOR = "local"
+
+
+def choose(spec: str | None) -> tuple[str, str]:
+    """Return the generator to use, and why.
+
+    Args:
+        spec: what the user asked for, or None.
+    """
+    if spec:
+        return spec, "as asked for"
+    return DEFAULT_GENERATOR, "no generator was named: the model that comes with a pip package, on this machine"
+
+
+def make_generator(spec: str, **options: object) -> Generator:
+    """Make the generator that a spec names. No model is loaded yet.
+
+    Args:
+        spec: ``name:argument,key=value``, such as ``local``, ``transformers:Qwen/Qwen3-0.6B,batch_size=8``,
+            ``replay:out/journal.sqlite`` or ``echo:delay=0.1``.
+        **options: further options; those that are None are left out.
+
+    Raises:
+        GeneratorError: there is no such generator, or it takes no such option.
+    """
+    name, argument, written = parse_spec(spec)
+    plugin: type[Generator] = load_plugin("generators", name, GeneratorError)
+    given = {key: value for key, value in options.items() if value is not None}
+    return plugin.from_options(argument, {**given, **written})

@@ -1,0 +1,119 @@
+"""What a generator is: a class with a few facts about a model, and one method."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Union
+
+from pydantic import TypeAdapter, ValidationError
+
+from ..errors import GeneratorError, nearest
+from ..records import Candidate, Failure, Prompt
+
+__all__ = ["Answers", "Generator", "Settings"]
+
+Answers = Sequence[tuple[Prompt, Union[Candidate, Failure]]]  # noqa: UP007
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of a generator's settings: a frozen dataclass whose fields are the options a user may write."""
+
+
+class Generator(ABC):
+    """A language model. Making one is cheap; the model is loaded by the first ``generate``.
+
+    Class attributes:
+        key: the plugin's file name.
+        settings_class: dataclass of the options that a spec may hold, ``key=value``.
+        takes_argument: what stands after the colon (``a model id or path``), or empty when nothing may.
+        texts_per_minute: typical speed, or None when unknown; only for a plan's estimate.
+        usd_per_token: (prompt, answer) prices, zeros for a model on this machine, None when unknown.
+    """
+
+    key: ClassVar[str]
+    settings_class: ClassVar[type[Settings]] = Settings
+    takes_argument: ClassVar[str] = ""
+    texts_per_minute: float | None = None
+    usd_per_token: tuple[float, float] | None = None
+
+    def __init__(self, argument: str, settings: Settings) -> None:
+        self.argument = argument
+        self.settings = settings
+
+    @classmethod
+    def from_options(cls, argument: str, options: Mapping[str, Any]) -> Generator:
+        """Make a generator from a spec's argument and options.
+
+        Raises:
+            GeneratorError: an option is unknown or of a wrong type, or an argument is missing or too much.
+        """
+        if bool(argument) != bool(cls.takes_argument):
+            expected = (
+                f"needs {cls.takes_argument} after the colon: {cls.key}:…"
+                if cls.takes_argument
+                else (f"takes nothing but options after the colon, such as {cls.key}:key=value; got {argument!r}")
+            )
+            raise GeneratorError(f"The generator {cls.key!r} {expected}.")
+        known = [field.name for field in fields(cls.settings_class)]
+        for name in options:
+            if name not in known:
+                raise GeneratorError(
+                    f"The generator {cls.key!r} takes no option {name!r}. It takes: "
+                    f"{', '.join(known) or 'none'}.{nearest(name, known)}"
+                )
+        try:
+            settings = TypeAdapter(cls.settings_class).validate_python(dict(options))
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise GeneratorError(f"The generator {cls.key!r}: {problems}.") from error
+        return cls(argument, settings)
+
+    @property
+    @abstractmethod
+    def form(self) -> str:
+        """``chat`` or ``continuation``: what the model wants."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name that stands in the dataset's ``generator`` column and in the card."""
+
+    @property
+    @abstractmethod
+    def context_tokens(self) -> int | None:
+        """How many tokens prompt and answer may have together; None when there is no limit worth minding."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> Mapping[str, Any]:
+        """Everything else that could change an answer: model, revision, sampling, server. JSON-able, no secrets."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All facts by which this generator's answers are kept in a journal; ``replay`` needs no more."""
+        return {
+            "name": self.name,
+            "form": self.form,
+            "context_tokens": self.context_tokens,
+            "parameters": dict(self.parameters),
+        }
+
+    @abstractmethod
+    def generate(self, prompts: Iterator[Prompt]) -> Iterator[Answers]:
+        """Answer prompts, in any order, in groups as they are done.
+
+        Args:
+            prompts: taken as the generator gets to them.
+
+        Yields:
+            Groups of prompts, each with its answer or its failure. A group is on disk before the next one is asked for.
+
+        Raises:
+            GeneratorError: the model cannot be loaded or run at all.
+        """
+
+    def close(self) -> None:  # noqa: B027  (most generators hold nothing)
+        """Let go of what ``generate`` has loaded."""

@@ -1,0 +1,57 @@
+"""A progress bar: texts, rejects, texts a minute, time left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+__all__ = ["ProgressBar", "show_progress"]
+
+
+def show_progress(wanted: bool | None) -> bool:
+    """Say whether to show a bar: as wanted, else where a person watches."""
+    return sys.stderr.isatty() if wanted is None else wanted
+
+
+class ProgressBar:
+    """Shows a run on standard error; an ``Observer`` of ``Generation``."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._progress = Progress(
+            TextColumn("writing"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} texts"),
+            TextColumn("{task.fields[rejected]} rejected"),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console or Console(stderr=True),
+        )
+        self._task: Any = None
+        self._rejected = 0
+        self._new = 0
+        self._started = 0.0
+
+    def begin(self, needed: int) -> None:
+        """Open the bar."""
+        self._task = self._progress.add_task("writing", total=needed, rejected=0, rate="")
+        self._started = time.monotonic()
+        self._progress.start()
+
+    def answered(self, new: int, known: int) -> None:
+        """Count answers; those from the journal say nothing about speed."""
+        self._new += new
+        minutes = (time.monotonic() - self._started) / 60
+        rate = f"{self._new / minutes:.0f} texts/min" if self._new and minutes else "from the journal"
+        self._progress.update(self._task, advance=new + known, rate=rate)
+
+    def judged(self, accepted: int, rejected: int) -> None:
+        """Take back what was rejected: those texts are drawn again."""
+        self._progress.update(self._task, completed=accepted, rejected=rejected)
+
+    def end(self) -> None:
+        """Close the bar."""
+        self._progress.stop()

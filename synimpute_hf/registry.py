@@ -1,0 +1,80 @@
+"""Plugins: one file in a room makes one plugin, and its file name is its key. Third parties use entry points.
+
+A room is a subpackage such as ``synimpute_hf.generators``; the entry-point group has the same name. Files that
+begin with an underscore, and ``base``, are not plugins. Nothing is imported until it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from importlib import metadata, resources
+from typing import Any
+
+from .errors import SynimputeError, nearest
+
+__all__ = ["load_plugin", "parse_spec", "plugin_file", "plugin_names"]
+
+PACKAGE = "synimpute_hf"
+
+
+def _files(room: str, suffix: str) -> dict[str, Any]:
+    found = {}
+    for entry in resources.files(f"{PACKAGE}.{room}").iterdir():
+        name = entry.name.removesuffix(suffix)
+        if entry.name.endswith(suffix) and not name.startswith("_") and name != "base":
+            found[name] = entry
+    return found
+
+
+def _entry_points(room: str) -> dict[str, metadata.EntryPoint]:
+    return {point.name: point for point in metadata.entry_points(group=f"{PACKAGE}.{room}")}
+
+
+def plugin_names(room: str, suffix: str = ".py") -> list[str]:
+    """Return the sorted keys of a room's plugins, built in and from entry points."""
+    return sorted({*_files(room, suffix), *_entry_points(room)})
+
+
+def plugin_file(room: str, name: str, suffix: str) -> Any:
+    """Return a data plugin (a prompt) as a readable path, or None when there is none of that name."""
+    found = _files(room, suffix).get(name)
+    if found is None and name in _entry_points(room):
+        return _entry_points(room)[name].load()
+    return found
+
+
+def load_plugin(room: str, name: str, error: type[SynimputeError]) -> Any:
+    """Return the class that a plugin file names in ``PLUGIN``, or that an entry point loads.
+
+    Args:
+        room: subpackage, such as ``generators``.
+        name: the plugin's key.
+        error: the exception to raise when there is no such plugin.
+    """
+    if name in _files(room, ".py"):
+        return importlib.import_module(f"{PACKAGE}.{room}.{name}").PLUGIN
+    points = _entry_points(room)
+    if name in points:
+        return points[name].load()
+    names = plugin_names(room)
+    raise error(f"There is no {room.rstrip('s')} {name!r}. There are: {', '.join(names)}.{nearest(name, names)}")
+
+
+def parse_spec(spec: str) -> tuple[str, str, dict[str, str]]:
+    """Split ``name:argument,key=value,…`` into its parts.
+
+    >>> parse_spec("transformers:Qwen/Qwen3-0.6B,batch_size=8")
+    ('transformers', 'Qwen/Qwen3-0.6B', {'batch_size': '8'})
+    >>> parse_spec("echo:delay=0.1")
+    ('echo', '', {'delay': '0.1'})
+    """
+    name, _, rest = spec.partition(":")
+    argument, options = "", {}
+    for index, part in enumerate(re.split(r",(?=[a-z_]+=)", rest)):
+        match = re.match(r"([a-z_]+)=(.*)$", part, re.DOTALL)
+        if match:
+            options[match[1]] = match[2]
+        elif index == 0:
+            argument = part
+    return name.strip(), argument, options

@@ -1,0 +1,121 @@
+"""Records as tables for a terminal. Rich is imported only when something is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .records import Estimate, Outcome, Plan, Prompt
+
+__all__ = ["duration", "outcome_table", "plan_tables", "preview_table"]
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as a person would say it."""
+    if seconds < 90:
+        return f"{round(seconds)} seconds" if seconds >= 1.5 else "a second"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} minutes"
+    return f"{seconds / 3600:.1f} hours"
+
+
+def _table(*columns: tuple[str, bool], title: str | None = None) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for name, number in columns:
+        table.add_column(name, justify="right" if number else "left", no_wrap=number, overflow="fold")
+    return table
+
+
+def plan_tables(plan: Plan) -> Iterator[Any]:
+    """Yield a plan's parts: classes, what it takes, notes, one rendered prompt."""
+    from rich.panel import Panel
+    from rich.text import Text
+
+    table = _table(("class", False), ("originals", True), ("target", True), ("to write", True), ("advice", False))
+    for entry in plan.classes:
+        table.add_row(
+            Text(entry.name),
+            f"{entry.originals:,}",
+            f"{entry.target:,}",
+            f"{entry.to_write:,}" if entry.to_write else "-",
+            entry.advice,
+        )
+    yield table
+    for guess in plan.guesses:
+        yield Text(guess)
+    for note in plan.notes:
+        yield Text(f"Note: {note}")
+    if not plan.to_write:
+        yield Text("Nothing to do: every class has reached its target.")
+        return
+    yield Text(f"Generator: {plan.generator} ({plan.generator_reason})")
+    yield Text(estimate_line(plan.estimate))
+    if plan.example:
+        yield Panel(Text(plan.example.as_text()), title="one rendered prompt", title_align="left")
+
+
+def estimate_line(estimate: Estimate) -> str:
+    """Return calls, tokens, time and cost in one line."""
+    time = (
+        "time unknown"
+        if estimate.seconds is None
+        else (f"about {duration(estimate.seconds)} ({estimate.seconds_from})")
+    )
+    cost = (
+        "cost unknown (no price is known for this generator)"
+        if estimate.cost_usd is None
+        else ("no cost" if not estimate.cost_usd else f"about ${estimate.cost_usd:.2f}")
+    )
+    return (
+        f"Takes: {estimate.calls:,} calls, more for rejected texts; about {estimate.prompt_tokens:,} prompt and "
+        f"{estimate.answer_tokens:,} answer tokens (estimated); {time}; {cost}"
+    )
+
+
+def outcome_table(outcome: Outcome) -> Any:
+    """Return the account of a run, a line a class."""
+    from rich.text import Text
+
+    table = _table(
+        ("class", False),
+        ("needed", True),
+        ("generated", True),
+        ("kept", True),
+        ("missing", True),
+        ("rejected and failed", False),
+    )
+    for entry in outcome.classes:
+        reasons = [f"{count} {reason}" for reason, count in sorted({**entry.rejected}.items(), key=lambda x: -x[1])]
+        reasons += [f"{count} failed: {error}" for error, count in entry.failed.items()]
+        table.add_row(
+            Text(entry.name),
+            f"{entry.needed:,}",
+            f"{entry.generated:,}",
+            f"{entry.kept:,}",
+            f"{entry.missing:,}" if entry.missing else "-",
+            Text("; ".join(reasons)),
+        )
+    return table
+
+
+def preview_table(shown: Sequence[tuple[Prompt, str, str]]) -> Any:
+    """Return new texts beside the originals that the model was shown.
+
+    Args:
+        shown: prompt, new text, and why it would be rejected (or an empty string).
+    """
+    from rich.text import Text
+
+    table = _table(("class", False), ("new text", False), ("the originals that the model was shown", False))
+    for prompt, text, reason in shown:
+        new = Text(text)
+        if reason:
+            new.append(f"\n(would be rejected: {reason})", style="yellow")
+        originals = "\n".join(f"- {original}" for original in prompt.draw.texts)
+        table.add_row(Text(prompt.draw.name), new, Text(originals))
+        table.add_section()
+    return table
