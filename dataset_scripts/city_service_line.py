@@ -18,7 +18,7 @@ import typer
 __all__ = ["CLASSES", "CityServiceLine", "write_folder"]
 
 CLASSES = {
-    "accessibility": "something keeps a person with a disability, an older person or a pram from using a place or service",
+    "accessibility": "something keeps people with disabilities, older people or prams from using a place",
     "lighting": "street lamps and other public lights: broken, too bright, missing, or thanks for a repair",
     "noise": "noise from people, animals, traffic, building or events",
     "roads": "the state, marking, use or closing of roads and cycle lanes",

@@ -136,8 +136,10 @@ def plain_label(value: Any) -> Label | None:
     Raises:
         ColumnError: the label is a list (multi-label) or a fraction.
     """
-    if isinstance(value, (str, int)):  # bool is an int and stays a bool
-        return None if isinstance(value, str) and not value.strip() else value
+    if isinstance(value, str):
+        return str(value) if value.strip() else None  # NumPy's own strings become plain ones
+    if isinstance(value, int):  # bool is an int and stays a bool
+        return value
     if value is None or value is pa.NA:
         return None
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import StrictUndefined, Template, TemplateSyntaxError, UndefinedError, meta
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -81,16 +80,6 @@ class PromptTemplate(BaseModel):
     user: str
     continuation: str
     stop: tuple[str, ...] = ("\n",)
-
-    @cached_property
-    def templates(self) -> dict[str, Template]:
-        """The compiled templates by field; the stop strings are ``stop0``, ``stop1``, …"""
-        sources = {field: getattr(self, field) for field in ("length", "system", "user", "continuation")}
-        sources.update({f"stop{index}": text for index, text in enumerate(self.stop)})
-        return {
-            field: _ENVIRONMENT.from_string(source.rstrip("\n") if field[:4] != "stop" else source)
-            for field, source in sources.items()
-        }
 
 
 def load_prompt(name_or_path: str | Path | None = None) -> PromptTemplate:
@@ -174,7 +163,11 @@ def _check_variables(name: str, template: PromptTemplate) -> None:
         )
     trial = Draw("class", "class", 0, 0, 0, "a", ("a", "b"), ("One text.", "Another text."))
     for form in ("chat", "continuation"):
-        Renderer(template, form, "").render(trial)
+        try:
+            renderer = Renderer(template, form, "")
+        except TemplateSyntaxError as error:
+            raise PromptError(f"The prompt file {name}: {error.message}.") from error
+        renderer.render(trial)
 
 
 class Renderer:
@@ -200,6 +193,12 @@ class Renderer:
     ) -> None:
         self.template = template
         self.form = form
+        # Compiled here and not in the template, which must stay a value that can be pickled.
+        self._compiled = {
+            name: _ENVIRONMENT.from_string(getattr(template, name).rstrip("\n"))
+            for name in ("length", "system", "user", "continuation")
+        }
+        self._stops = [_ENVIRONMENT.from_string(mark) for mark in template.stop]
         self._identity = identity
         self._context = context_tokens
         self._descriptions = descriptions or {}
@@ -214,7 +213,7 @@ class Renderer:
         texts, shortened = _shorten(draw.texts, self._context)
         max_tokens = _answer_limit(texts)
         values = self._values(draw, texts)
-        templates = self.template.templates
+        templates = self._compiled
         try:
             values["length"] = templates["length"].render(values)
             messages: tuple[Message, ...] = ()
@@ -227,9 +226,9 @@ class Renderer:
                 )
             else:
                 text = templates["continuation"].render(values)
-                stops = [templates[f"stop{index}"].render(values) for index in range(len(self.template.stop))]
+                stops = [mark.render(values) for mark in self._stops]
                 stop = tuple(mark for mark in stops if mark and not any(mark in shown for shown in texts))
-        except (UndefinedError, TypeError, ValueError, ArithmeticError) as error:
+        except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
             raise PromptError(f"The prompt {self.template.name!r} cannot be rendered: {error}") from error
         seen: dict[str, Any] = {
             "max_tokens": max_tokens,
