@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from .errors import JournalError
 from .records import Candidate, Failure, Prompt, Verdict
 from .seeding import canonical_json, digest
@@ -70,13 +72,19 @@ class Journal:
                 f"one reads up to {SCHEMA_VERSION}). Upgrade with: pip install -U synimpute-hf"
             )
         if create and version < SCHEMA_VERSION:
+            # Turning on WAL heeds no busy timeout: only one process may do it.
+            lock = self.path.with_name(f".{self.path.name}.lock")
             with self._told("prepared"):
-                self._prepare()
+                with FileLock(lock):
+                    self._prepare()
+                lock.unlink(missing_ok=True)
         elif version == 0:
             self._db.close()
             raise JournalError(f"{self.path} is an SQLite file, but no journal of synimpute_hf.")
 
     def _prepare(self) -> None:
+        if self._db.execute("PRAGMA user_version").fetchone()[0]:
+            return  # another process was faster
         tables = self._db.execute("SELECT count(*) FROM sqlite_master WHERE name != 'answers'").fetchone()[0]
         if tables and not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'answers'").fetchone():
             raise JournalError(f"{self.path} is another program's SQLite file. Choose another path for the journal.")

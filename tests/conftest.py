@@ -32,8 +32,8 @@ def shared_data():
 
 def make_rows(rare=12, common=30):
     """Return columns of a small dataset with one rare class, ids, and a column of the user's own."""
-    texts = [f"Rare text number {i}, about the old {'bridge tower mill well'.split()[i % 4]}." for i in range(rare)]
-    texts += [f"Common text number {i}, about the new {'road shop school'.split()[i % 3]}." for i in range(common)]
+    texts = [f"Rare text number {i}, about the old {['bridge', 'tower', 'mill', 'well'][i % 4]}." for i in range(rare)]
+    texts += [f"Common text number {i}, about the new {['road', 'shop', 'school'][i % 3]}." for i in range(common)]
     return {
         "text": texts,
         "label": ["rare"] * rare + ["common"] * common,

@@ -99,9 +99,7 @@ def test_shorthand(ds, impute, expected):
 
 
 def test_dataset_dict_leaves_the_test_split_alone(ds, impute, expected):
-    test = Dataset.from_dict(
-        {"text": ["Unseen one.", "Unseen two."], "label": ["rare", "common"], "year": [1, 2]}
-    )
+    test = Dataset.from_dict({"text": ["Unseen one.", "Unseen two."], "label": ["rare", "common"], "year": [1, 2]})
     out = DatasetDict(train=ds, test=test).map(impute, batched=True)
     assert out["train"].to_list() == expected
     assert out["test"]["text"] == test["text"]
