@@ -192,12 +192,11 @@ class Journal:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
-        except BaseException:
-            # Ctrl-C in mid write too: all of a batch is there, or nothing. A full disk has rolled back already.
+            self._db.execute("COMMIT")
+        finally:
+            # After an error, or Ctrl-C in mid write: all of a batch is there, or nothing.
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
     def generators(self) -> list[dict[str, Any]]:
         """Return the identities of the generators that answered, the one with the most answers first."""
