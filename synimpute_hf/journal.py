@@ -164,10 +164,12 @@ class Journal:
         if not rows:
             return
         with self._told("written"), self._transaction():
-            self._db.execute("INSERT OR IGNORE INTO generators VALUES (?, ?)", (code, canonical_json(generator)))
+            self._db.execute(
+                "INSERT INTO generators VALUES (?, ?) ON CONFLICT DO NOTHING", (code, canonical_json(generator))
+            )
             self._db.executemany(
-                "INSERT OR IGNORE INTO answers (key, generator, class, number, attempt, request, source_ids, answer, "
-                "finish_reason, prompt_tokens, answer_tokens, seconds) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO answers (key, generator, class, number, attempt, request, source_ids, answer, "
+                "finish_reason, prompt_tokens, answer_tokens, seconds) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
                 rows,
             )
 

@@ -43,6 +43,7 @@ REQUIRED = ("examples", "length")
 BYTES_PER_TOKEN = 4.0
 # Shortening must never let a prompt overflow: tokenizers spend two bytes a token or more on nearly all text.
 CAUTIOUS_BYTES_PER_TOKEN = 2.0
+ANSWER_MARGIN = 24
 
 _ENVIRONMENT = SandboxedEnvironment(
     undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False, keep_trailing_newline=True
@@ -210,7 +211,7 @@ class Renderer:
         Raises:
             PromptError: the template fails on these values.
         """
-        texts, shortened = _shorten(draw.texts, self._context)
+        texts, shortened = self._fit_context(draw)
         max_tokens = _answer_limit(texts)
         values = self._values(draw, texts)
         templates = self._compiled
@@ -241,6 +242,17 @@ class Renderer:
         key = hashlib.sha256(place.encode("ascii")).hexdigest()
         return Prompt(draw, messages, text, stop, max_tokens, shortened, sha, key)
 
+    def _fit_context(self, draw: Draw) -> tuple[tuple[str, ...], int]:
+        """Return the originals as they will be shown, and how many of them had to be cut."""
+        if self._context is None:
+            return draw.texts, 0
+        template = self.template
+        frame = template.system + template.user if self.form == "chat" else template.continuation
+        frame += "".join(template.vary) + self._descriptions.get(draw.name, "") + 2 * draw.name
+        # The answer may take twice a mean original, at four bytes a token: as much room as one original has.
+        room = self._context * CAUTIOUS_BYTES_PER_TOKEN - len(frame.encode("utf-8", "surrogatepass"))
+        return _shorten(draw.texts, (room - ANSWER_MARGIN) * len(draw.texts) / (len(draw.texts) + 1))
+
     def _values(self, draw: Draw, texts: Sequence[str]) -> dict[str, Any]:
         words = [len(text.split()) for text in texts]
         characters = [len(text) for text in texts]
@@ -268,20 +280,15 @@ class Renderer:
 def _answer_limit(texts: Sequence[str]) -> int:
     """Return twice the tokens of the mean original, and some: room to be longer, an end to rambling."""
     mean = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) / len(texts)
-    return 24 + round(2 * mean / BYTES_PER_TOKEN)
+    return ANSWER_MARGIN + round(2 * mean / BYTES_PER_TOKEN)
 
 
-def _shorten(texts: tuple[str, ...], context_tokens: int | None) -> tuple[tuple[str, ...], int]:
-    """Cut the longest originals to one common length so that prompt and answer fit the model's context.
+def _shorten(texts: tuple[str, ...], room: float) -> tuple[tuple[str, ...], int]:
+    """Cut the longest originals to one common length, so that all fit into so many bytes.
 
     Returns:
         The texts, and how many were cut. A cut text ends at a word, with an ellipsis.
     """
-    if context_tokens is None:
-        return texts, 0
-    frame = 400  # tokens for the instruction
-    # An answer may take twice a mean original: five originals and the answer share the rest.
-    room = (context_tokens - frame) * CAUTIOUS_BYTES_PER_TOKEN * len(texts) / (len(texts) + 1)
     sizes = [len(text.encode("utf-8", "surrogatepass")) for text in texts]
     if sum(sizes) <= room:
         return texts, 0
