@@ -499,6 +499,8 @@ def read_originals(
     if collector is None:
         raise DataError("The dataset is empty. Expected rows with a text and a label.")
     for split in (others or {}).values():
+        if collector.columns.text not in (split.column_names or [collector.columns.text]):
+            continue
         for batch in _batches(split, [collector.columns.text]):
             collector.add_other_split(batch[collector.columns.text])
     return replace(collector.finish(), guesses=guesses)

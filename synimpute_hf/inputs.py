@@ -11,6 +11,7 @@ import datasets
 import pyarrow as pa
 
 from .errors import DataError, MissingPackageError, nearest
+from .seeding import digest
 
 __all__ = ["read_data"]
 
@@ -71,7 +72,7 @@ def read_data(data: str, split: str | None = None, config: str | None = None) ->
         datasets.exceptions.DatasetsError,
         OSError,
         ValueError,
-        KeyError,
+        LookupError,
         zipfile.BadZipFile,
         pa.ArrowException,
     ) as error:
@@ -96,6 +97,13 @@ EXPECTED = (
 )
 
 
+def _cache_for(folder: Path) -> Path:
+    """Return a cache folder for the files as they are now: the library's own key would return what they were."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    state = [[str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns] for f in files]
+    return Path(datasets.config.HF_DATASETS_CACHE) / f"synimpute-{digest(str(folder.resolve()), state)[:24]}"
+
+
 def _read(data: str, config: str | None) -> Any:
     path = Path(data)
     if path.is_file():
@@ -108,7 +116,7 @@ def _read(data: str, config: str | None) -> Any:
     if path.is_dir():
         if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
             return datasets.load_from_disk(str(path))
-        return datasets.load_dataset(str(path), config)
+        return datasets.load_dataset(str(path), config, cache_dir=str(_cache_for(path)))
     if path.suffix.lower() in READERS or path.is_absolute() or data.startswith(".") or data.count("/") > 1:
         raise DataError(f"There is no file or folder {data!r}. Expected {EXPECTED}.")
     return datasets.load_dataset(data, config)

@@ -169,7 +169,8 @@ class Journal:
             )
             self._db.executemany(
                 "INSERT INTO answers (key, generator, class, number, attempt, request, source_ids, answer, "
-                "finish_reason, prompt_tokens, answer_tokens, seconds) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+                "finish_reason, prompt_tokens, answer_tokens, seconds) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) "
+                "ON CONFLICT DO NOTHING",
                 rows,
             )
 

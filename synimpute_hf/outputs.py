@@ -100,11 +100,14 @@ def _write_splits(
         rows = part.map(
             impute, batched=True, cache_file_name=str(folder / "rows.arrow"), new_fingerprint=facts["plan"]["digest"]
         )
-        path = folder / "data" / f"{name}.parquet"
+        path = folder / "rows.parquet"
         rows.to_parquet(str(path))
         sha = hashlib.sha256(path.read_bytes()).hexdigest()
-        facts["splits"][name] = {"file": f"data/{name}.parquet", "rows": len(rows), "sha256": sha}
-        del rows
+        # datasets caches a folder by its README, not by its files: a name that changes with the content keeps
+        # load_dataset from returning what stood here before.
+        file = f"data/{name}-{sha[:8]}.parquet"
+        path.rename(folder / file)
+        facts["splits"][name] = {"file": file, "rows": len(rows), "sha256": sha}
         (folder / "rows.arrow").unlink(missing_ok=True)
 
 

@@ -71,6 +71,7 @@ class Scripted(Generator):
         for turn, prompt in enumerate(prompts):
             with open(self.settings.script + ".log", "a") as log:
                 log.write(prompt.key + "\\n")
+            turn = prompt.draw.seed if script["by_seed"] else turn
             answer = script["answers"][turn % len(script["answers"])]
             time.sleep(script.get("delay", 0))
             if isinstance(answer, dict) and "interrupt" in answer:
@@ -99,8 +100,8 @@ def scripted(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(site))
     yield_path = tmp_path / "script.json"
 
-    def spec(*answers, delay=0.0):
-        yield_path.write_text(json.dumps({"answers": list(answers), "delay": delay}))
+    def spec(*answers, delay=0.0, by_seed=False):
+        yield_path.write_text(json.dumps({"answers": list(answers), "delay": delay, "by_seed": by_seed}))
         return f"scripted:script={yield_path}"
 
     spec.log = lambda: (

@@ -44,7 +44,7 @@ def test_copies_of_accepted_texts_are_rejected_across_classes(scripted):
 
 
 def test_a_redrawn_text_has_new_sources(scripted):
-    outcome = run(scripted("FIRST", "good SEED"))
+    outcome = run(scripted("good SEED", "FIRST"))
     first_draws = run("echo").rows
     moved = [a for a, b in zip(outcome.rows, first_draws, strict=True) if a.source_ids != b.source_ids]
     assert len(moved) == 4
