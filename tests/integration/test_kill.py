@@ -12,7 +12,7 @@ from conftest import make_rows
 
 KILLS = 20
 TARGET = 330
-DELAY = 0.02
+DELAY = 0.05
 
 
 def command(csv, output, spec):
