@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
@@ -54,7 +55,7 @@ def make_dataset(rows: int, folder: Path) -> None:
     words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 9))) for _ in range(5_000)]
     features = Features({"text": Value("string"), "label": ClassLabel(names=[f"class {i}" for i in range(classes)])})
 
-    def read():
+    def read() -> Iterator[dict[str, object]]:
         for row in range(rows):
             yield {"text": " ".join(rng.choices(words, k=rng.randint(6, 24))), "label": row % classes}
 
@@ -96,7 +97,7 @@ def measure(folder: Path) -> dict[str, float]:
 
 def run_all(output: Path | None) -> None:
     lines = [
-        "| rows | classes | to write | plan s | draw, ask, journal, judge s | map s | total s | peak MB above the dataset |",
+        "| rows | classes | to write | plan s | generate s | map s | total s | peak MB above the dataset |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for size in SIZES:
@@ -113,8 +114,9 @@ def run_all(output: Path | None) -> None:
         print(lines[-1], flush=True)
     if output:
         head = (
-            "# Scale\n\nMade by `python benchmarks/scale.py --output docs/results/scale.md`: 1,000 rows and 100 texts to "
-            f"write a class, generator `echo`, one process, {os.cpu_count()} cores, Python {platform.python_version()}.\n"
+            "# Scale\n\nMade by `python benchmarks/scale.py --output docs/results/scale.md`: 1,000 rows and 100 texts\n"
+            f"to write a class, generator `echo`, {os.cpu_count()} cores, Python {platform.python_version()}.\n"
+            "'generate' is draws, prompts, answers, journal and verdicts.\n"
             "Seconds depend on the machine; how they grow does not.\n\n"
         )
         output.write_text(head + "\n".join(lines) + "\n")

@@ -15,6 +15,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,6 +73,15 @@ class LocalGenerator(Generator):
         Raises:
             MissingPackageError: the weights or the libraries that run them are not installed.
         """
+        yield from self._sampler.answer(prompts, lambda prompt: prompt.text)
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self.__dict__.pop("_sampler", None)
+
+    @cached_property
+    def _sampler(self) -> Any:
+        """The loaded model; kept for all waves of a run."""
         weights = find_weights()
         for needed in ("torch", "transformers", "gguf"):
             if importlib.util.find_spec(needed) is None:
@@ -79,7 +89,7 @@ class LocalGenerator(Generator):
         from ..causal_lm import Sampler
 
         model, tokenizer = _load(weights)
-        sampler = Sampler(
+        return Sampler(
             model,
             tokenizer,
             temperature=self.settings.temperature,
@@ -87,7 +97,6 @@ class LocalGenerator(Generator):
             batch_size=self.settings.batch_size,
             add_special_tokens=True,
         )
-        yield from sampler.answer(prompts, lambda prompt: prompt.text)
 
 
 def find_weights() -> Path:

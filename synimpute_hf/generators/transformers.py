@@ -136,21 +136,28 @@ class TransformersGenerator(Generator):
         Raises:
             GeneratorError: the model cannot be loaded.
         """
+        yield from self._sampler.answer(prompts, self._chat_text if self.form == "chat" else lambda prompt: prompt.text)
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self.__dict__.pop("_sampler", None)
+
+    @cached_property
+    def _sampler(self) -> Any:
+        """The loaded model; kept for all waves of a run."""
         tokenizer = self._tokenizer
         from ..causal_lm import Sampler, best_dtype
 
         # accelerate places the model: on the GPUs it fits, on the CPU where there is none.
         model = self._loaded("AutoModelForCausalLM", dtype=best_dtype(), device_map="auto", use_safetensors=True)
-        chat = self.form == "chat"
-        sampler = Sampler(
+        return Sampler(
             model.eval(),
             tokenizer,
             temperature=self.settings.temperature,
             top_p=self.settings.top_p,
             batch_size=self.settings.batch_size,
-            add_special_tokens=not chat,
+            add_special_tokens=self.form != "chat",
         )
-        yield from sampler.answer(prompts, self._chat_text if chat else lambda prompt: prompt.text)
 
     def _chat_text(self, prompt: Prompt) -> str:
         """Apply the model's chat template; where it knows no system role, the system part opens the user's."""

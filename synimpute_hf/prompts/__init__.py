@@ -311,4 +311,5 @@ def _common_cap(sizes: Sequence[int], room: float) -> int:
 def _cut(text: str, cap: int) -> str:
     kept = text.encode("utf-8", "surrogatepass")[: max(cap - 4, 1)].decode("utf-8", "ignore")
     whole = re.match(r".*\s", kept, re.DOTALL)
-    return (whole[0].rstrip() if whole and whole[0].strip() else kept) + " …"
+    # A script without blanks has no word to end at nearby: there the cut falls where it falls.
+    return (whole[0].rstrip() if whole and len(whole[0]) > 0.8 * len(kept) else kept) + " …"

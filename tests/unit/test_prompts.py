@@ -96,6 +96,8 @@ def test_long_originals_are_shortened_evenly():
     cut = [part for part in shown.split('"""') if part.rstrip().endswith("…")]
     assert len({len(part) for part in cut}) == 1
     assert len(shown) / 2 + prompt.max_tokens <= 2000
+    chinese = render("speeches", "chat", make_draw(*["我们希望回到过去" * 900] * 5), context_tokens=2000).as_text()
+    assert chinese.count("我们希望") > 50
     whole = render("speeches", "chat", make_draw(*texts), context_tokens=None)
     assert whole.shortened == 0
     assert texts[0] in whole.as_text()
