@@ -1,8 +1,8 @@
 """Accepted texts a minute: ``local`` against the same model called one prompt at a time with transformers' pipeline.
 
 Both get prompts of the demo corpus and the same sampling settings, in turns within one run. ``local`` goes the whole
-way (draws, prompts, journal, verdicts, loading the model); the pipeline's loading is not counted. An accepted text is not
-empty, not cut off at the length limit and no copy.
+way (draws, prompts, journal, verdicts, loading the model); the pipeline's loading is not counted. An accepted text is
+not empty, not cut off at the length limit and no copy.
 
 Run: python benchmarks/local_generation.py [--rounds 2] [--output docs/results/local_generation.md]
 """
@@ -94,8 +94,9 @@ def main(rounds: int, output: Path | None) -> None:
     if output:
         output.write_text(
             "# Local generation\n\nMade by `python benchmarks/local_generation.py --output "
-            f"docs/results/local_generation.md`: demo corpus,\nprompt `messages`, {rounds} rounds in turns of {OURS} "
-            f"texts by `local` (with its loading)\nand {ONE_BY_ONE} by the pipeline, {torch.get_num_threads()} threads, "
+            f"docs/results/local_generation.md`: demo corpus,\nprompt `messages`, {rounds} rounds in turns of "
+            f"{OURS} texts by `local` (with its loading)\nand {ONE_BY_ONE} by the pipeline, "
+            f"{torch.get_num_threads()} threads, "
             f"{str(best_dtype()).removeprefix('torch.')}, torch {torch.__version__}, transformers "
             f"{transformers.__version__}, Python {platform.python_version()}.\n\n{report}"
         )

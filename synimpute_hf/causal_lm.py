@@ -14,7 +14,9 @@ from typing import Any, NamedTuple, Union
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from .errors import GeneratorError
 from .records import Candidate, Failure, Prompt
@@ -24,6 +26,7 @@ __all__ = ["Sampler", "best_dtype", "load_quietly"]
 Answer = tuple[Prompt, Union[Candidate, Failure]]  # noqa: UP007
 TAIL_TOKENS = 12
 BATCH_TOKENS = 16_384
+CPU_PREFILL_ROWS = 8
 
 
 @dataclass
@@ -88,6 +91,8 @@ class Sampler:
         self._add_special_tokens = add_special_tokens
         self._context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 10**9)
         self._ends = _end_tokens(model, tokenizer)
+        # Layers with a window or a state of their own are not plain tensors that could be laid side by side.
+        self._mergeable = all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
 
     def answer(self, prompts: Iterator[Prompt], text_of: Callable[[Prompt], str]) -> Iterator[list[Answer]]:
         """Answer prompts in groups, as they get done; batches are filled by length, the longest first.
@@ -128,11 +133,7 @@ class Sampler:
         started = time.perf_counter()
         total = len(rows)
         device = self._model.device
-        width = max(len(row.ids) for row in rows)
-        pad = self._tokenizer.pad_token_id or 0
-        ids = torch.tensor([[pad] * (width - len(row.ids)) + row.ids for row in rows], device=device)
-        mask = torch.tensor([[0] * (width - len(row.ids)) + [1] * len(row.ids) for row in rows], device=device)
-        logits, cache = self._prefill(ids, mask)
+        logits, cache, mask = self._read(rows)
         active = list(range(total))  # the row behind each line of the cache
         waiting: list[_Done] = []
         while True:
@@ -168,19 +169,41 @@ class Sampler:
             logits = output.logits[:, -1]
         yield _timed(waiting, started)
 
-    def _prefill(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, DynamicCache]:
-        """Read the prompts and return the logits after their last token."""
-        cache = DynamicCache(config=self._model.config)
-        positions = (mask.cumsum(1) - 1).clamp(min=0)
+    def _read(self, rows: Sequence[_Row]) -> tuple[torch.Tensor, DynamicCache, torch.Tensor]:
+        """Read the prompts; returns the logits after their last token, the cache and its mask.
+
+        On a CPU a few rows at a time: their activations stay in the processor's cache, and prompts of one length,
+        which stand side by side, need little padding.
+        """
+        size = CPU_PREFILL_ROWS if self._model.device.type == "cpu" and self._mergeable else len(rows)
+        parts = [self._prefill(rows[start : start + size]) for start in range(0, len(rows), size)]
+        if len(parts) == 1:
+            return parts[0]
+        width = max(mask.shape[1] for _, _, mask in parts)
+        merged = DynamicCache(config=self._model.config)
+        for index in range(len(parts[0][1].layers)):
+            layers = [(cache.layers[index], width - mask.shape[1]) for _, cache, mask in parts]
+            keys = torch.cat([pad(layer.keys, (0, 0, missing, 0)) for layer, missing in layers])
+            values = torch.cat([pad(layer.values, (0, 0, missing, 0)) for layer, missing in layers])
+            merged.update(keys, values, index)
+        masks = torch.cat([pad(mask, (width - mask.shape[1], 0)) for _, _, mask in parts])
+        return torch.cat([logits for logits, _, _ in parts]), merged, masks
+
+    def _prefill(self, rows: Sequence[_Row]) -> tuple[torch.Tensor, DynamicCache, torch.Tensor]:
+        width = max(len(row.ids) for row in rows)
+        device = self._model.device
+        filler = self._tokenizer.pad_token_id or 0
+        ids = torch.tensor([[filler] * (width - len(row.ids)) + row.ids for row in rows], device=device)
+        mask = torch.tensor([[0] * (width - len(row.ids)) + [1] * len(row.ids) for row in rows], device=device)
         output = self._model(
             input_ids=ids,
             attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
+            position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+            past_key_values=DynamicCache(config=self._model.config),
             use_cache=True,
             logits_to_keep=1,
         )
-        return output.logits[:, -1], output.past_key_values
+        return output.logits[:, -1], output.past_key_values, mask
 
     def _choose(self, logits: torch.Tensor, rows: Sequence[_Row]) -> list[int]:
         """Draw each row's next token with its own random number."""
