@@ -25,13 +25,15 @@ SCHEMA_VERSION = 1
 BUSY_SECONDS = 60.0
 KEYS_A_QUERY = 500
 
+# Answers are appended in row order and found by a small index: keys are random, and rows sorted by them would
+# touch a new page with every write.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS generators (digest TEXT PRIMARY KEY, identity TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, generator TEXT NOT NULL, class TEXT NOT NULL, number INTEGER NOT NULL,
     attempt INTEGER NOT NULL, request TEXT NOT NULL, source_ids TEXT NOT NULL, answer TEXT NOT NULL,
     finish_reason TEXT NOT NULL, prompt_tokens INTEGER, answer_tokens INTEGER, seconds REAL NOT NULL,
-    at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))) WITHOUT ROWID;
+    at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')));
 CREATE TABLE IF NOT EXISTS failures (
     key TEXT NOT NULL, error TEXT NOT NULL, at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')));
 CREATE TABLE IF NOT EXISTS verdicts (
