@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from .errors import DataError, PlanError, SynimputeError, SynimputeWarning
+from .errors import PlanError, SynimputeError, SynimputeWarning
 
 if TYPE_CHECKING:
     from .imputer import SyntheticImputer
@@ -308,9 +308,6 @@ def main() -> None:
     warnings.simplefilter("always", SynimputeWarning)
     try:
         app()
-    except DataError as error:
-        typer.echo(f"Data: {error}", err=True)
-        sys.exit(WRONG)
     except SynimputeError as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(WRONG)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
@@ -13,8 +12,9 @@ __all__ = ["ProgressBar", "show_progress"]
 
 
 def show_progress(wanted: bool | None) -> bool:
-    """Say whether to show a bar: as wanted, else where a person watches."""
-    return sys.stderr.isatty() if wanted is None else wanted
+    """Say whether to show a bar: as wanted, else where a person watches, in a terminal or a notebook."""
+    console = Console(stderr=True)
+    return console.is_terminal or console.is_jupyter if wanted is None else wanted
 
 
 class ProgressBar:

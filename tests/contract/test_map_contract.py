@@ -1,7 +1,10 @@
 """The map contract, in all its forms: the same synthetic rows each time, whatever the way."""
 
 import asyncio
+import os
 import pickle
+import subprocess
+import sys
 
 import datasets
 import numpy as np
@@ -216,6 +219,21 @@ def test_second_run_comes_from_the_cache_and_pays_nothing(tmp_path, rows, script
     assert len(scripted.log()) == 8
     assert fresh.outcome.asked == 0
     assert fresh.outcome.from_journal == 8
+
+
+def test_the_fingerprint_is_the_same_in_every_process():
+    code = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "from conftest import make_rows\nfrom datasets import Dataset\nfrom datasets.fingerprint import Hasher\n"
+        "from synimpute_hf import SyntheticImputer\n"
+        "ds = Dataset.from_dict(make_rows())\n"
+        "print(Hasher.hash(SyntheticImputer(target=20, generator='echo', journal='j.sqlite').fit(ds)))\n"
+    )
+    hashes = set()
+    for seed in ("1", "2", "3"):
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        hashes.add(subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True).stdout)
+    assert len(hashes) == 1
 
 
 def test_a_higher_target_reuses_what_is_paid(ds, scripted):
