@@ -30,7 +30,8 @@ def test_the_wheel_works_without_the_repository(wheel, tmp_path):
         "import synimpute_hf; assert synimpute_hf.__file__.startswith(sys.argv[1]), synimpute_hf.__file__\n"
         "from synimpute_hf.registry import plugin_names\n"
         "from synimpute_hf.prompts import load_prompt\n"
-        "assert plugin_names('generators') == ['echo', 'local', 'replay', 'transformers']\n"
+        "names = plugin_names('generators')\n"
+        "assert names == ['echo', 'local', 'replay', 'transformers'], names\n"
         "for name in plugin_names('prompts', '.yaml'): load_prompt(name)\n"
         "from pathlib import Path\n"
         "from synimpute_hf.dataset_scripts.city_service_line import write_folder\n"
@@ -38,7 +39,6 @@ def test_the_wheel_works_without_the_repository(wheel, tmp_path):
         "sys.argv = ['synimpute', 'impute', 'demo', '--target', '95', '--generator', 'echo', '--output', 'out']\n"
         "from synimpute_hf.cli import main; main()\n"
     )
-    # -S and -I would hide installed packages too: the editable install is kept out by its own import hook's order.
     done = subprocess.run([sys.executable, "-c", code, str(site)], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "README.md").read_text().startswith("---\nconfigs:")
