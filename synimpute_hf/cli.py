@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from .errors import PlanError, SynimputeError, SynimputeWarning
+from .errors import FewOriginalsWarning, PlanError, SynimputeError, SynimputeWarning
 
 if TYPE_CHECKING:
     from .imputer import SyntheticImputer
@@ -306,6 +306,7 @@ def main() -> None:
     """Run the command line; the package's own errors become a message and exit status 2."""
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     warnings.simplefilter("always", SynimputeWarning)
+    warnings.simplefilter("ignore", FewOriginalsWarning)  # the plan's table says it
     try:
         app()
     except SynimputeError as error:

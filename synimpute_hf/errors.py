@@ -14,6 +14,7 @@
     └── OutputError (OSError)           the result folder cannot be written
 
     SynimputeWarning (UserWarning)      advice that a user should read and may ignore
+    ├── FewOriginalsWarning             a short class has fewer originals than the paper advises
     └── ShortfallWarning                a class ends below its target
 
 Messages say what was expected, what came, and what to do.
@@ -27,6 +28,7 @@ from collections.abc import Iterable
 __all__ = [
     "ColumnError",
     "DataError",
+    "FewOriginalsWarning",
     "GenerationError",
     "GeneratorError",
     "JournalError",
@@ -93,6 +95,10 @@ class OutputError(SynimputeError, OSError):
 
 class SynimputeWarning(UserWarning):
     """Advice that a user should read and may ignore."""
+
+
+class FewOriginalsWarning(SynimputeWarning):
+    """A short class has fewer than 50 originals: scores on synthetic data will be inflated."""
 
 
 class ShortfallWarning(SynimputeWarning):

@@ -15,12 +15,21 @@ import platformdirs
 
 from .columns import Collector, Columns, Originals, read_originals
 from .drawing import DrawSettings
-from .errors import ColumnError, DataError, GenerationError, NotFittedError, PlanError, ShortfallWarning, nearest
+from .errors import (
+    ColumnError,
+    DataError,
+    FewOriginalsWarning,
+    GenerationError,
+    NotFittedError,
+    PlanError,
+    ShortfallWarning,
+    nearest,
+)
 from .generation import Generation, Observer, render_first
 from .generators import Generator, choose, make_generator
 from .journal import Journal
 from .mapping import PROVENANCE, Anchors, impute_batch, impute_row, is_dataset, is_row
-from .planning import SamplingStrategy, enough_rows, plan_classes
+from .planning import FEW, SamplingStrategy, enough_rows, plan_classes
 from .prompts import PromptTemplate, Renderer, estimate_tokens, load_prompt
 from .records import ClassPlan, Estimate, Label, Outcome, Plan, Prompt
 from .seeding import digest, row_digest
@@ -170,6 +179,15 @@ class SyntheticImputer:
         settings = DrawSettings(self.n_examples, self.replacement, self.seed)
         classes = plan_classes(originals.counts, self.target, self.sampling_strategy, self.n_examples)
         descriptions = self._descriptions(classes)
+        few = [entry for entry in classes if entry.to_write and entry.usable < FEW]
+        if few:
+            named = ", ".join(f"{entry.name!r} ({entry.usable})" for entry in few)
+            warnings.warn(
+                f"Fewer than {FEW} originals in {named}: expect inflated scores. The paper advises {FEW} or more, and "
+                "better 75 or more; code more texts by hand if you can.",
+                FewOriginalsWarning,
+                stacklevel=3,
+            )
         template = load_prompt(self.prompt)
         self._fitted = _Fitted(
             originals, classes, settings, template, descriptions, Path(self.journal or default_journal()).absolute()
@@ -449,11 +467,10 @@ class SyntheticImputer:
         collector.add(texts, labels)
         self._take(collector.finish())
         anchors = self._anchors  # generates, and tells of a shortfall
-        del anchors
         rows = self.outcome.rows if self.outcome else ()
         positions: dict[str, int] = {}
         for position, (text, label) in enumerate(zip(texts, labels, strict=True)):
-            positions.setdefault(Anchors(self.columns, (), {}).look_up(text, label, None)[0], position)
+            positions.setdefault(anchors.look_up(text, label, None)[0], position)
         self.source_indices_ = [[positions[source] for source in row.source_ids] for row in rows]
         return _appended(X, [row.text for row in rows]), _appended(y, [row.label for row in rows])
 

@@ -11,7 +11,7 @@ from .columns import ClassCount
 from .errors import PlanError, TooFewOriginalsError, nearest
 from .records import ClassPlan
 
-__all__ = ["SamplingStrategy", "advise", "enough_rows", "plan_classes"]
+__all__ = ["FEW", "SamplingStrategy", "advise", "enough_rows", "plan_classes"]
 
 SamplingStrategy = Union[str, int, Mapping[Any, int], Callable[[Any], Mapping[Any, int]]]  # noqa: UP007
 STRATEGIES = ("all", "auto", "minority", "not majority", "not minority")

@@ -1,5 +1,6 @@
 """Reading a user's data, and deciding who is short. Bad input gets a clear error that names it."""
 
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -10,7 +11,7 @@ from imblearn.over_sampling import RandomOverSampler
 
 from synimpute_hf import SyntheticImputer
 from synimpute_hf.columns import ClassCount, plain_label, read_originals
-from synimpute_hf.errors import ColumnError, DataError, PlanError, TooFewOriginalsError
+from synimpute_hf.errors import ColumnError, DataError, FewOriginalsWarning, PlanError, TooFewOriginalsError
 from synimpute_hf.planning import advise, plan_classes
 
 
@@ -93,6 +94,16 @@ def test_copies_do_not_count_as_originals_to_show():
 @pytest.mark.parametrize(("n", "word"), [(5, "few"), (49, "few"), (50, "moderate"), (74, "moderate"), (75, "fine")])
 def test_advice_by_the_papers_thresholds(n, word):
     assert advise(n).startswith(word)
+
+
+@pytest.mark.filterwarnings("always")
+def test_fewer_than_50_originals_is_a_warning():
+    with pytest.warns(FewOriginalsWarning, match=r"Fewer than 50 originals in 'rare' \(12\): expect inflated scores"):
+        fit(make_rows())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(make_rows(rare=50, common=90), target=90)
+        fit(make_rows(), target=5)
 
 
 def test_the_plan_prints_and_calls_nothing(scripted):
