@@ -171,6 +171,7 @@ def _with_job(command: Callable[..., None]) -> Callable[..., None]:
     ]
 
     def run(**values: Any) -> None:
+        """Gather the shared options into one Job."""
         job = Job(**{field.name: values.pop(field.name) for field in fields(Job)})
         command(job=job, **values)
 

@@ -413,6 +413,7 @@ def _guess_label(features: Mapping[str, Any] | None, names: Sequence[str], text:
 
 def _guess_text(features: Mapping[str, Any] | None, sample: Mapping[str, Sequence[Any]], names: Sequence[str]) -> str:
     def holds_text(name: str) -> bool:
+        """Say whether a column holds strings."""
         if features is not None:
             return getattr(features[name], "dtype", "") in ("string", "large_string")
         return any(isinstance(value, str) for value in sample.get(name, ()))
