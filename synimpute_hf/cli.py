@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from .errors import FewOriginalsWarning, PlanError, SynimputeError, SynimputeWarning
+from .errors import FewOriginalsWarning, GeneratorError, PlanError, SynimputeError, SynimputeWarning
 
 if TYPE_CHECKING:
     from .imputer import SyntheticImputer
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-SHORT, WRONG, INTERRUPTED = 1, 2, 130
+SHORT, WRONG, BUDGET, INTERRUPTED = 1, 2, 3, 130
 
 app = typer.Typer(
     add_completion=False,
@@ -70,10 +70,23 @@ class Job:
     language: Annotated[str | None, _option("Language to write in; by default that of the originals.")] = None
     generator: Annotated[
         str | None,
-        _option("local (default), transformers:MODEL, replay:JOURNAL, echo; options follow as ,key=value."),
+        _option(
+            "openai:MODEL (openai:gpt-4o is the default when OPENAI_API_KEY is set), local (the default otherwise), "
+            "transformers:MODEL, replay:JOURNAL, echo; options follow as ,key=value."
+        ),
     ] = None
-    base_url: Annotated[str | None, _option("Address of the model's server, for generators that use one.")] = None
+    base_url: Annotated[
+        list[str] | None, _option("Address of the model's server, mostly ending in /v1; repeated, they share the work.")
+    ] = None
     temperature: Annotated[float | None, _option("Sampling temperature (default 0.7, the paper's).")] = None
+    concurrency: Annotated[int | None, _option("Calls in flight to one server, at most (default 32).")] = None
+    requests_per_minute: Annotated[float | None, _option("Ceiling for one server.")] = None
+    tokens_per_minute: Annotated[float | None, _option("Ceiling for one server.")] = None
+    batch: Annotated[bool, _option("Use the server's Batch API: half the price, within a day.", "--batch")] = False
+    prices: Annotated[Path | None, _option("Price file of your own (form: synimpute_hf/prices.yaml).")] = None
+    budget_usd: Annotated[float | None, _option("Stop before it costs more than this, over all restarts.")] = None
+    max_calls: Annotated[int | None, _option("Stop before more requests than this, failed ones included.")] = None
+    max_tokens_total: Annotated[int | None, _option("Stop before more tokens than this, sent and written.")] = None
     n_examples: Annotated[int, _option("Originals shown in one prompt (default 5).")] = 5
     replacement: Annotated[str, _option("How originals are drawn: across (default), within, fixed.")] = "across"
     seed: Annotated[int, _option("Seed of all draws (default 0).")] = 0
@@ -88,7 +101,15 @@ class Job:
         """Make the imputer that these options describe."""
         from .imputer import SyntheticImputer
 
-        options = {"base_url": self.base_url, "temperature": self.temperature}
+        options = {
+            "base_url": self.base_url or None,
+            "temperature": self.temperature,
+            "concurrency": self.concurrency,
+            "requests_per_minute": self.requests_per_minute,
+            "tokens_per_minute": self.tokens_per_minute,
+            "batch": self.batch or None,
+            "prices": None if self.prices is None else str(self.prices),
+        }
         return SyntheticImputer(
             text=self.text,
             label=self.label,
@@ -106,6 +127,9 @@ class Job:
             max_attempts=self.max_attempts,
             missing_label=_label(self.missing_label),
             journal=self.journal or journal,
+            budget_usd=self.budget_usd,
+            max_calls=self.max_calls,
+            max_tokens_total=self.max_tokens_total,
         )
 
     def fitted(self, data: str, journal: Path | None = None) -> tuple[SyntheticImputer, dict[str, Any], str]:
@@ -250,21 +274,25 @@ def impute(
     imputer, splits, split = job.fitted(data, output / JOURNAL)
     if not job.as_json:
         _announce(imputer)
-    interrupted = False
+    ended: BaseException | None = None
     try:
-        outcome = imputer.generate()
-    except KeyboardInterrupt:
-        interrupted = True
-        if imputer.outcome is None:
-            raise
-        outcome = imputer.outcome
+        imputer.generate()
+    except (KeyboardInterrupt, GeneratorError) as error:
+        ended = error
+    outcome = imputer.outcome
+    if outcome is None or (ended and not outcome.rows):
+        raise ended or KeyboardInterrupt
     facts = write_result(output, splits, split, imputer, outcome, Path(data).name if Path(data).exists() else data)
     if job.as_json:
         typer.echo(json.dumps({"output": str(output), **facts["outcome"]}, ensure_ascii=False, indent=2))
     else:
-        _report(imputer, outcome, output, interrupted)
-    if interrupted:
+        _report(imputer, outcome, output)
+    if isinstance(ended, GeneratorError):
+        raise ended
+    if outcome.interrupted:
         raise typer.Exit(INTERRUPTED)
+    if outcome.stopped:
+        raise typer.Exit(BUDGET)
     if outcome.missing:
         raise typer.Exit(SHORT)
 
@@ -276,18 +304,26 @@ def _announce(imputer: SyntheticImputer) -> None:
     _say(replace(imputer.plan, example=None))
 
 
-def _report(imputer: SyntheticImputer, outcome: Outcome, output: Path, interrupted: bool) -> None:
+def _report(imputer: SyntheticImputer, outcome: Outcome, output: Path) -> None:
     from .imputer import shortfall
-    from .tables import outcome_table
+    from .tables import outcome_table, paid_line
 
     if outcome.classes:
         _say(
             outcome_table(outcome),
             f"{outcome.asked:,} texts were asked for now; {outcome.from_journal:,} answers were "
             "in the journal already.",
+            f"Over all runs: {paid_line(outcome)}",
+            *(f"Note: {note}" for note in outcome.notes),
         )
-    if interrupted:
+    if outcome.interrupted:
         _say("Interrupted. Every answer so far is in the journal: run the same command again to go on.")
+    elif outcome.stopped:
+        _say(
+            shortfall(outcome),
+            f"Stopped: {outcome.stopped}. The result is partial. Run the same command again to go on (after a budget, "
+            "with a higher one); nothing is asked twice.",
+        )
     elif outcome.failed:
         _say(shortfall(outcome), "Run the same command again: it asks only for what failed.")
     elif outcome.missing:

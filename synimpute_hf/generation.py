@@ -17,16 +17,19 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from filelock import FileLock
 
+from .answers import Reading, read_answer
+from .budget import Budget, Ledger
 from .columns import Originals
 from .drawing import DrawSettings, draw
 from .errors import SynimputeWarning
-from .generators import Generator
+from .generators import Answers, Generator
 from .journal import Journal
+from .prices import FREE
 from .prompts import Renderer
 from .records import Candidate, ClassOutcome, ClassPlan, Draw, Failure, Outcome, Prompt, SyntheticRow, Verdict
 from .seeding import digest, text_code
 
-__all__ = ["Generation", "Observer", "clean", "render_first"]
+__all__ = ["Generation", "Observer", "render_first"]
 
 LOOK_UP = 500
 
@@ -37,8 +40,14 @@ class Observer(Protocol):
     def begin(self, needed: int) -> None:
         """Called once, with the number of texts that are missing."""
 
-    def answered(self, new: int, known: int) -> None:
-        """Called after each group of answers: how many were written, how many were in the journal."""
+    def answered(self, new: int, known: int, usd: float | None) -> None:
+        """Called after each group of answers.
+
+        Args:
+            new: how many were written.
+            known: how many were in the journal.
+            usd: what the run has paid so far, earlier parts included, or None when the price is unknown.
+        """
 
     def judged(self, accepted: int, rejected: int) -> None:
         """Called after each wave, with the totals so far."""
@@ -53,6 +62,8 @@ class _Answered(NamedTuple):
     draw: Draw
     prompt_sha256: str
     answer: Candidate | Failure
+    text: str
+    reason: str
 
 
 @dataclass
@@ -64,11 +75,6 @@ class _Account:
     generated: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
-
-
-def clean(text: str) -> str:
-    """Return an answer as it stands in the dataset: without white space around it."""
-    return text.strip()
 
 
 def render_first(
@@ -96,6 +102,7 @@ class Generation:
         max_attempts: how often one missing text may be drawn, 1 or more.
         observer: told of progress, or None.
         lender: another journal whose answers to these very prompts are taken over, or None.
+        budget: what this run, over all its restarts, may pay.
     """
 
     def __init__(
@@ -109,6 +116,7 @@ class Generation:
         max_attempts: int,
         observer: Observer | None = None,
         lender: Journal | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self._lender = lender
         self._accounts = {entry.name: _Account(entry) for entry in classes if entry.to_write}
@@ -124,10 +132,16 @@ class Generation:
             generator.identity,
             [[a.plan.name, originals.pools[a.plan.name].digest] for a in self._accounts.values()],
         )
+        generator.memory = journal.memory(generator.identity)
+        generator.ledger = Ledger(budget, generator.price, generator.batch, journal.paid(self._run))
+        self._structured = bool(generator.parameters.get("structured"))
         self._accepted_codes: set[int] = set()
         self._asked = 0
         self._from_journal = 0
-        self._tokens = [0, 0]
+        self._tokens = [0, 0, 0]
+        self._usd = 0.0
+        self._priced = True
+        self._stopped = ""
         self._shortened = 0
         self._wave: list[tuple[str, int]] = []
         self._answers: dict[tuple[str, int], _Answered] = {}
@@ -179,11 +193,14 @@ class Generation:
                 self._observer.end()
         shown = []
         for prompt in prompts:
+            if (prompt.draw.name, prompt.draw.number) not in self._answers:
+                continue  # the budget was used up before
             answer = self._answers[prompt.draw.name, prompt.draw.number].answer
             if isinstance(answer, Failure):
                 shown.append((prompt, "", f"failed: {answer.error}"))
             else:
-                shown.append((prompt, clean(answer.text), self._reason_against(answer)))
+                kept = self._answers[prompt.draw.name, prompt.draw.number]
+                shown.append((prompt, kept.text, self._reason_against(kept)))
         return shown
 
     def _waves(self, needed: list[tuple[str, int]]) -> None:
@@ -191,25 +208,54 @@ class Generation:
         for attempt in range(self._max_attempts):
             self._collect(attempt)
             self._wave = self._judge()
-            if not self._wave:
+            if not self._wave or self._stopped:
                 return
 
     def _collect(self, attempt: int) -> None:
         """Gather the wave's answers: those in the journal, and new ones for the rest."""
-        prompts = self._missing(attempt)
-        first = next(prompts, None)
-        if first is None:
-            # The model is never touched: a run whose answers are all in the journal loads nothing.
-            return
-        for group in self._generator.generate(chain([first], prompts)):
-            self._journal.add(
-                self._generator.identity,
-                [(prompt, answer) for prompt, answer in group if isinstance(answer, Candidate)],
-            )
-            self._journal.log_failures(answer for _, answer in group if isinstance(answer, Failure))
-            for prompt, answer in group:
-                self._answers[prompt.draw.name, prompt.draw.number] = _keep(prompt, answer)
-            self._tell(len(group), 0)
+        purse = _Purse(self._missing(attempt), self._generator)
+        while True:
+            first = next(purse, None)
+            if first is None:
+                # The model is never touched: a run whose answers are all in the journal loads nothing.
+                break
+            for group in self._generator.generate(chain([first], purse)):
+                self._record(group)
+            if not purse.blocked:
+                break
+            # Calls in flight had more set aside than they used: what is left may do for some more.
+            purse.unblock()
+        if purse.blocked:
+            self._stopped = self._generator.ledger.refused
+
+    def _record(self, group: Answers) -> None:
+        """Write a group of answers down, and what was paid for them; nothing judges them before."""
+        ledger = self._generator.ledger
+        answers = [
+            (prompt, self._priced_answer(answer)) if isinstance(answer, Candidate) else (prompt, answer)
+            for prompt, answer in group
+        ]
+        for prompt, answer in answers:
+            # Generators that know more have settled the call already: to do so again changes nothing.
+            if ledger.holds(prompt.key):
+                if isinstance(answer, Failure):
+                    ledger.settle_free(prompt.key)
+                elif answer.prompt_tokens is None or answer.answer_tokens is None:
+                    ledger.settle_unknown(prompt.key)
+                else:
+                    cached = answer.cached_tokens or 0
+                    ledger.settle(prompt.key, ledger.charge(1, answer.prompt_tokens, cached, answer.answer_tokens))
+        self._journal.add(
+            self._generator.identity,
+            [(prompt, answer) for prompt, answer in answers if isinstance(answer, Candidate)],
+            self._run,
+            ledger.take_news(),
+        )
+        self._journal.log_failures(answer for _, answer in answers if isinstance(answer, Failure))
+        for prompt, answer in answers:
+            self._answers[prompt.draw.name, prompt.draw.number] = self._keep(prompt, answer)
+        self._asked += len(group)
+        self._tell(len(group), 0)
 
     def _missing(self, attempt: int) -> Iterator[Prompt]:
         """Yield the wave's prompts that the journal has no answer to; the others' answers are taken."""
@@ -219,11 +265,10 @@ class Generation:
             found = self._known(prompts)
             for place, prompt in zip(part, prompts, strict=True):
                 if prompt.key in found:
-                    self._answers[place] = _keep(prompt, found[prompt.key])
+                    self._answers[place] = self._keep(prompt, found[prompt.key])
             self._tell(0, len(found))
             for prompt in prompts:
                 if prompt.key not in found:
-                    self._asked += 1
                     yield prompt
 
     def _known(self, prompts: Sequence[Prompt]) -> dict[str, Candidate]:
@@ -255,7 +300,8 @@ class Generation:
     def _tell(self, new: int, known: int) -> None:
         self._from_journal += known
         if self._observer and (new or known):
-            self._observer.answered(new, known)
+            priced = self._generator.price is not None
+            self._observer.answered(new, known, self._generator.ledger.paid.usd if priced else None)
 
     def _judge(self) -> list[tuple[str, int]]:
         """Judge the wave in its order; returns the places that need another draw."""
@@ -267,18 +313,24 @@ class Generation:
             account = self._accounts[place[0]]
             kept = self._answers[place]
             if isinstance(kept.answer, Failure):
+                if kept.answer.unaffordable:
+                    self._stopped = kept.answer.error
+                    continue
                 account.failed[kept.answer.error] += 1
                 continue
-            reason = self._reason_against(kept.answer)
+            reason = self._reason_against(kept)
             verdicts.append(Verdict(kept.answer.key, not reason, reason))
             account.generated += 1
             self._tokens[0] += kept.answer.prompt_tokens or 0
             self._tokens[1] += kept.answer.answer_tokens or 0
+            self._tokens[2] += kept.answer.cached_tokens or 0
+            self._usd += self._priced_answer(kept.answer).cost_usd or 0.0
+            self._priced &= kept.answer.cost_usd is not None or self._generator.price is not None
             if reason:
                 account.rejected[reason] += 1
                 again.append(place)
             else:
-                row = self._row(kept.draw, kept.prompt_sha256, kept.answer)
+                row = self._row(kept, kept.answer.key)
                 self._accepted_codes.add(text_code(row.text))
                 account.rows[place[1]] = row
         self._answers = {}
@@ -288,37 +340,65 @@ class Generation:
             self._observer.judged(sum(len(a.rows) for a in accounts), sum(a.rejected.total() for a in accounts))
         return again
 
-    def _reason_against(self, candidate: Candidate) -> str:
-        """Return why a candidate is rejected, or an empty string."""
-        text = clean(candidate.text)
-        if not text:
-            return "empty"
-        if candidate.finish_reason == "length":
-            return "cut off at the length limit"
-        code = text_code(text)
+    def _priced_answer(self, answer: Candidate) -> Candidate:
+        """Return an answer with its cost, where a price is known."""
+        price, sent, written = self._generator.price, answer.prompt_tokens, answer.answer_tokens
+        if answer.cost_usd is not None or price is None:
+            return answer
+        if price is not FREE and (sent is None or written is None):
+            return answer  # the ledger counts its upper bound
+        cost = price.of(sent or 0, answer.cached_tokens or 0, written or 0, self._generator.batch)
+        return replace(answer, cost_usd=cost)
+
+    def _keep(self, prompt: Prompt, answer: Candidate | Failure) -> _Answered:
+        """Keep what a row needs, without the originals' texts; the answer is read beside those."""
+        reading = Reading("", "")
+        if isinstance(answer, Candidate):
+            reading = read_answer(
+                answer.text,
+                answer.finish_reason,
+                prompt.draw.texts,
+                form=self._generator.form,
+                structured=self._structured and answer.text.lstrip().startswith(("{", "```")),
+            )
+        return _Answered(replace(prompt.draw, texts=()), prompt.sha256, answer, *reading)
+
+    def _reason_against(self, kept: _Answered) -> str:
+        """Return why an answer is rejected, or an empty string."""
+        if kept.reason:
+            return kept.reason
+        code = text_code(kept.text)
         known = self._originals.known
         place = int(np.searchsorted(known, np.uint64(code)))
         if place < len(known) and int(known[place]) == code:
             return "copy of an original"
         return "copy of an accepted text" if code in self._accepted_codes else ""
 
-    def _row(self, draw: Draw, prompt_sha256: str, answer: Candidate) -> SyntheticRow:
+    def _row(self, kept: _Answered, key: str) -> SyntheticRow:
+        draw = kept.draw
         return SyntheticRow(
-            text=clean(answer.text),
+            text=kept.text,
             label=draw.label,
-            row_id=f"synthetic-{answer.key[:22]}",
+            row_id=f"synthetic-{key[:22]}",
             source_ids=draw.source_ids,
             anchor=draw.anchor,
             draw=draw.number,
             generator=self._generator.name,
-            prompt_sha256=prompt_sha256,
-            journal_key=answer.key,
+            prompt_sha256=kept.prompt_sha256,
+            journal_key=key,
         )
 
-    def outcome(self, interrupted: bool = False) -> Outcome:
-        """Return the rows and the account so far; after an interruption, with the answers that were not judged yet."""
-        if interrupted and self._answers:
+    def outcome(self, interrupted: bool = False, stopped: str = "") -> Outcome:
+        """Return the rows and the account so far.
+
+        Args:
+            interrupted: the user stopped the run; answers that were not judged yet are judged now.
+            stopped: why else the run ended early; likewise.
+        """
+        self._stopped = stopped or self._stopped
+        if (interrupted or stopped) and self._answers:
             self._judge()
+        paid = self._generator.ledger.paid
         accounts = list(self._accounts.values())
         rows = tuple(account.rows[number] for account in accounts for number in sorted(account.rows))
         classes = tuple(
@@ -341,9 +421,35 @@ class Generation:
             self._tokens[1],
             self._shortened,
             interrupted,
+            self._tokens[2],
+            self._usd + paid.uncertain_usd if self._priced else None,
+            paid.uncertain_usd,
+            paid.calls,
+            self._stopped,
+            self._generator.notes,
         )
 
 
-def _keep(prompt: Prompt, answer: Candidate | Failure) -> _Answered:
-    """Keep what a row needs, without the originals' texts."""
-    return _Answered(replace(prompt.draw, texts=()), prompt.sha256, answer)
+class _Purse(Iterator[Prompt]):
+    """Hands out prompts as long as the budget allows, and sets aside what each may cost."""
+
+    def __init__(self, prompts: Iterator[Prompt], generator: Generator) -> None:
+        self._prompts = prompts
+        self._generator = generator
+        self._next: Prompt | None = None
+        self.blocked = False
+
+    def __next__(self) -> Prompt:
+        if self.blocked:
+            raise StopIteration
+        prompt = self._next or next(self._prompts)
+        if not self._generator.ledger.reserve(prompt.key, *self._generator.bounds(prompt)):
+            self._next = prompt
+            self.blocked = True
+            raise StopIteration
+        self._next = None
+        return prompt
+
+    def unblock(self) -> None:
+        """Try again with the prompt that was too dear."""
+        self.blocked = False

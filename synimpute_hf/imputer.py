@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,8 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
+from .budget import Budget
 from .columns import Collector, Columns, Originals, read_originals
 from .drawing import DrawSettings
 from .errors import (
@@ -20,6 +18,7 @@ from .errors import (
     DataError,
     FewOriginalsWarning,
     GenerationError,
+    GeneratorError,
     NotFittedError,
     PlanError,
     ShortfallWarning,
@@ -30,6 +29,7 @@ from .generators import Generator, choose, make_generator
 from .journal import Journal
 from .mapping import PROVENANCE, Anchors, impute_batch, impute_row, is_dataset, is_row
 from .planning import FEW, SamplingStrategy, enough_rows, plan_classes
+from .prices import home
 from .prompts import PromptTemplate, Renderer, estimate_tokens, load_prompt
 from .records import ClassPlan, Estimate, Label, Outcome, Plan, Prompt
 from .seeding import digest, row_digest
@@ -42,8 +42,7 @@ SAMPLE_PROMPTS = 40
 
 def default_journal() -> Path:
     """Return the journal used when none is named: one for the user, in ``$SYNIMPUTE_HOME`` or the data folder."""
-    home = os.environ.get("SYNIMPUTE_HOME") or platformdirs.user_data_dir("synimpute_hf")
-    return Path(home) / "journal.sqlite"
+    return home() / "journal.sqlite"
 
 
 class SyntheticImputer:
@@ -71,6 +70,9 @@ class SyntheticImputer:
         journal: path of the journal; None is ``default_journal()``. Answers to the same prompts that stand in the
             default journal are taken over from there.
         progress: whether to show a progress bar; None shows it on a terminal.
+        budget_usd: dollars that generation may cost, over all restarts; it stops before that is passed.
+        max_calls: likewise, requests, those that failed included.
+        max_tokens_total: likewise, tokens sent and written.
 
     Attributes:
         outcome: the account of the last run, or None before the first.
@@ -104,6 +106,9 @@ class SyntheticImputer:
         missing_label: Label | None = -1,
         journal: str | Path | None = None,
         progress: bool | None = None,
+        budget_usd: float | None = None,
+        max_calls: int | None = None,
+        max_tokens_total: int | None = None,
     ) -> None:
         self.text = text
         self.label = label
@@ -122,6 +127,9 @@ class SyntheticImputer:
         self.missing_label = missing_label
         self.journal = journal
         self.progress = progress
+        self.budget_usd = budget_usd
+        self.max_calls = max_calls
+        self.max_tokens_total = max_tokens_total
 
     # -- fitting ------------------------------------------------------------------------------------------------
 
@@ -307,14 +315,16 @@ class SyntheticImputer:
         written = sum(estimate_tokens(text) for text in texts) / len(texts)
         prompt_tokens, answer_tokens = round(sent * to_write), round(written * to_write)
         seconds, source = self._speed(generator)
-        price = generator.usd_per_token
+        price = generator.price
         return Estimate(
             calls=to_write,
             prompt_tokens=prompt_tokens,
             answer_tokens=answer_tokens,
             seconds=None if seconds is None else seconds * to_write,
             seconds_from=source,
-            cost_usd=None if price is None else price[0] * prompt_tokens + price[1] * answer_tokens,
+            cost_usd=None if price is None else price.of(prompt_tokens, 0, answer_tokens, generator.batch),
+            price_from="" if price is None else price.source,
+            batch=generator.batch,
         )
 
     def _speed(self, generator: Generator) -> tuple[float | None, str]:
@@ -342,18 +352,22 @@ class SyntheticImputer:
             observer: told of progress; None shows a bar where a person watches.
 
         Raises:
-            GeneratorError: the model cannot be loaded or run.
+            GeneratorError: the model cannot be loaded or run; ``outcome`` holds what there is so far.
             JournalError: the journal cannot be read or written.
             KeyboardInterrupt: passed on, with ``outcome`` holding what there is so far.
         """
-        if self.outcome is not None and not self.outcome.failed and not self.outcome.interrupted:
-            return self.outcome
+        done = self.outcome
+        if done is not None and not (done.failed or done.interrupted or done.stopped):
+            return done
         self._forget()
         with self._generation(observer) as generation:
             try:
                 self.outcome = generation.run()
             except KeyboardInterrupt:
                 self.outcome = generation.outcome(interrupted=True)
+                raise
+            except GeneratorError as error:
+                self.outcome = generation.outcome(stopped=str(error))
                 raise
         return self.outcome
 
@@ -391,6 +405,7 @@ class SyntheticImputer:
                 self.max_attempts,
                 observer or self._bar(),
                 lender,
+                Budget(self.budget_usd, self.max_calls, self.max_tokens_total),
             )
 
     def _bar(self) -> Observer | None:
@@ -407,7 +422,13 @@ class SyntheticImputer:
                 f"{outcome.failed} requests failed: {_failures(outcome)}. The {len(outcome.rows)} texts that were "
                 f"accepted are safe in {self._state.journal}; the same call asks only for the rest."
             )
-        if outcome.missing:
+        if outcome.stopped:
+            warnings.warn(
+                f"{shortfall(outcome)} Stopped: {outcome.stopped}. Go on with a higher limit.",
+                ShortfallWarning,
+                stacklevel=2,
+            )
+        elif outcome.missing:
             warnings.warn(
                 f"{shortfall(outcome)} Go on with a higher max_attempts, another prompt or a better "
                 "generator; nothing is asked twice.",

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from .errors import JournalError
-from .records import Candidate, Failure, Prompt, Verdict
+from .records import Candidate, Charge, Failure, Prompt, Verdict
 from .seeding import canonical_json, digest
 
-__all__ = ["SCHEMA_VERSION", "Journal"]
+__all__ = ["SCHEMA_VERSION", "Journal", "Memory"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 60.0
 KEYS_A_QUERY = 500
 
@@ -40,6 +42,26 @@ CREATE TABLE IF NOT EXISTS verdicts (
     run TEXT NOT NULL, key TEXT NOT NULL, accepted INTEGER NOT NULL, reason TEXT NOT NULL,
     PRIMARY KEY (run, key)) WITHOUT ROWID;
 """
+# What each later format added, by the format's number.
+_ADDED = {
+    2: """
+ALTER TABLE answers ADD COLUMN cached_tokens INTEGER;
+ALTER TABLE answers ADD COLUMN cost_usd REAL;
+CREATE TABLE charges (
+    run TEXT PRIMARY KEY, calls INTEGER NOT NULL, tokens INTEGER NOT NULL, usd REAL NOT NULL,
+    uncertain_tokens INTEGER NOT NULL, uncertain_usd REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE memory (
+    generator TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (generator, name)) WITHOUT ROWID;
+"""
+}
+_ADD_CHARGE = """
+INSERT INTO charges VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET
+    calls = calls + excluded.calls, tokens = tokens + excluded.tokens, usd = usd + excluded.usd,
+    uncertain_tokens = uncertain_tokens + excluded.uncertain_tokens,
+    uncertain_usd = uncertain_usd + excluded.uncertain_usd
+"""
+# A commit is safe from a kill -9 at once, and from a power cut after the next sync, at most so much later.
+SYNC_SECONDS = 0.2
 
 
 class Journal:
@@ -65,15 +87,16 @@ class Journal:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            # In WAL mode NORMAL survives any crash of the process, and costs one fsync a checkpoint.
+            # In WAL mode NORMAL survives any crash of the process; add() syncs now and then for power cuts.
             self._db.execute("PRAGMA synchronous = NORMAL")
+            self._synced = 0.0
         if version > SCHEMA_VERSION:
             self._db.close()
             raise JournalError(
                 f"The journal {self.path} was written by a newer synimpute_hf (format {version}; this "
                 f"one reads up to {SCHEMA_VERSION}). Upgrade with: pip install -U synimpute-hf"
             )
-        if create and version < SCHEMA_VERSION:
+        if (create or version) and version < SCHEMA_VERSION:
             # Turning on WAL heeds no busy timeout: only one process may do it.
             lock = self.path.with_name(f".{self.path.name}.lock")
             with self._told("prepared"):
@@ -85,14 +108,21 @@ class Journal:
             raise JournalError(f"{self.path} is an SQLite file, but no journal of synimpute_hf.")
 
     def _prepare(self) -> None:
-        if self._db.execute("PRAGMA user_version").fetchone()[0]:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == SCHEMA_VERSION:
             return  # another process was faster
         tables = self._db.execute("SELECT count(*) FROM sqlite_master WHERE name != 'answers'").fetchone()[0]
-        if tables and not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'answers'").fetchone():
+        if (
+            not version
+            and tables
+            and not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'answers'").fetchone()
+        ):
             raise JournalError(f"{self.path} is another program's SQLite file. Choose another path for the journal.")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA.split(";\n"):
+        scripts = [_SCHEMA] if not version else []
+        scripts += [added for number, added in _ADDED.items() if number > version]
+        for statement in (part for script in scripts for part in script.split(";\n")):
             if statement.strip():
                 self._db.execute(statement)
         self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -136,15 +166,28 @@ class Journal:
                 part = keys[start : start + KEYS_A_QUERY]
                 marks = ",".join("?" * len(part))
                 query = (
-                    "SELECT key, answer, finish_reason, prompt_tokens, answer_tokens, seconds "
-                    f"FROM answers WHERE key IN ({marks})"
+                    "SELECT key, answer, finish_reason, prompt_tokens, answer_tokens, seconds, cached_tokens, "
+                    f"cost_usd FROM answers WHERE key IN ({marks})"
                 )
                 for row in self._db.execute(query, part):
                     found[row[0]] = Candidate(row[0], json.loads(row[1]), *row[2:])
         return found
 
-    def add(self, generator: Mapping[str, Any], answers: Iterable[tuple[Prompt, Candidate]]) -> None:
-        """Commit answers, in one transaction. An answer that is already there stays as it is."""
+    def add(
+        self,
+        generator: Mapping[str, Any],
+        answers: Iterable[tuple[Prompt, Candidate]],
+        run: str = "",
+        charge: Charge | None = None,
+    ) -> None:
+        """Commit answers, and what a run paid, in one transaction. An answer that is already there stays as it is.
+
+        Args:
+            generator: the identity of the generator that answered.
+            answers: prompts with their answers.
+            run: the run that paid.
+            charge: what it paid since it last said so.
+        """
         code = digest(generator)
         rows = [
             (
@@ -160,18 +203,23 @@ class Journal:
                 answer.prompt_tokens,
                 answer.answer_tokens,
                 answer.seconds,
+                answer.cached_tokens,
+                answer.cost_usd,
             )
             for prompt, answer in answers
         ]
-        if not rows:
+        if not rows and not charge:
             return
-        with self._told("written"), self._transaction():
+        with self._told("written"), self._transaction(synced=True):
+            if charge:
+                self._db.execute(_ADD_CHARGE, (run, *astuple(charge)))
             self._db.execute(
                 "INSERT INTO generators VALUES (?, ?) ON CONFLICT DO NOTHING", (code, canonical_json(generator))
             )
             self._db.executemany(
                 "INSERT INTO answers (key, generator, class, number, attempt, request, source_ids, answer, "
-                "finish_reason, prompt_tokens, answer_tokens, seconds) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) "
+                "finish_reason, prompt_tokens, answer_tokens, seconds, cached_tokens, cost_usd) "
+                "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
                 "ON CONFLICT DO NOTHING",
                 rows,
             )
@@ -193,7 +241,11 @@ class Journal:
             )
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, synced: bool = False) -> Iterator[None]:
+        """Commit or roll back as one; ``synced`` ones see to it that only a moment's commits wait for a sync."""
+        due = synced and time.monotonic() - self._synced > SYNC_SECONDS
+        if due:
+            self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -202,6 +254,36 @@ class Journal:
             # After an error, or Ctrl-C in mid write: all of a batch is there, or nothing.
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+            if due:
+                self._synced = time.monotonic()
+                self._db.execute("PRAGMA synchronous = NORMAL")
+
+    def paid(self, run: str) -> Charge:
+        """Return what a run paid so far, over all its restarts."""
+        query = "SELECT calls, tokens, usd, uncertain_tokens, uncertain_usd FROM charges WHERE run = ?"
+        with self._told("read"):
+            row = self._db.execute(query, (run,)).fetchone()
+        return Charge(*row) if row else Charge()
+
+    def memory(self, generator: Mapping[str, Any]) -> Memory:
+        """Return what a generator wrote down for its later runs; what it writes there is on disk at once."""
+        return Memory(self, digest(generator))
+
+    def recall(self, generator: str) -> dict[str, str]:
+        """Return a generator's memory, by its digest."""
+        with self._told("read"):
+            query = "SELECT name, value FROM memory WHERE generator = ? ORDER BY name"
+            return dict(self._db.execute(query, (generator,)))
+
+    def remember(self, generator: str, name: str, value: str | None) -> None:
+        """Write one fact into a generator's memory, or delete it (None)."""
+        with self._told("written"):
+            self._db.execute("PRAGMA synchronous = FULL")
+            if value is None:
+                self._db.execute("DELETE FROM memory WHERE generator = ? AND name = ?", (generator, name))
+            else:
+                self._db.execute("INSERT OR REPLACE INTO memory VALUES (?, ?, ?)", (generator, name, value))
+            self._db.execute("PRAGMA synchronous = NORMAL")
 
     def generators(self) -> list[dict[str, Any]]:
         """Return the identities of the generators that answered, the one with the most answers first."""
@@ -223,3 +305,32 @@ class Journal:
         """Return how many answers the journal holds."""
         with self._told("read"):
             return int(self._db.execute("SELECT count(*) FROM answers").fetchone()[0])
+
+
+class Memory(MutableMapping[str, str]):
+    """A generator's facts for its later runs, such as the id of a batch that a server is working on.
+
+    Args:
+        journal: where they are kept.
+        generator: digest of the generator's identity.
+    """
+
+    def __init__(self, journal: Journal, generator: str) -> None:
+        self._journal = journal
+        self._generator = generator
+
+    def __getitem__(self, name: str) -> str:
+        return self._journal.recall(self._generator)[name]
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self._journal.remember(self._generator, name, value)
+
+    def __delitem__(self, name: str) -> None:
+        self[name]
+        self._journal.remember(self._generator, name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._journal.recall(self._generator))
+
+    def __len__(self) -> int:
+        return len(self._journal.recall(self._generator))

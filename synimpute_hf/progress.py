@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .tables import dollars
+
 __all__ = ["ProgressBar", "show_progress"]
 
 
@@ -27,6 +29,7 @@ class ProgressBar:
             TextColumn("{task.completed:.0f}/{task.total:.0f} texts"),
             TextColumn("{task.fields[rejected]} rejected"),
             TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[cost]}"),
             TimeRemainingColumn(),
             console=console or Console(stderr=True),
         )
@@ -37,16 +40,20 @@ class ProgressBar:
 
     def begin(self, needed: int) -> None:
         """Open the bar."""
-        self._task = self._progress.add_task("writing", total=needed, rejected=0, rate="")
+        self._task = self._progress.add_task("writing", total=needed, rejected=0, rate="", cost="")
         self._started = time.monotonic()
         self._progress.start()
 
-    def answered(self, new: int, known: int) -> None:
+    def answered(self, new: int, known: int, usd: float | None) -> None:
         """Count answers; those from the journal say nothing about speed."""
         self._new += new
         minutes = (time.monotonic() - self._started) / 60
         rate = f"{self._new / minutes:.0f} texts/min" if self._new and minutes else "from the journal"
         self._progress.update(self._task, advance=new + known, rate=rate)
+        task = self._progress.tasks[self._task]
+        if usd and task.completed:
+            whole = usd * (task.total or 0) / task.completed
+            self._progress.update(self._task, cost=f"{dollars(usd)} of about {dollars(max(usd, whole))}")
 
     def judged(self, accepted: int, rejected: int) -> None:
         """Take back what was rejected: those texts are drawn again."""

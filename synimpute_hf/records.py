@@ -7,11 +7,12 @@ Dataset -columns-> Originals -planning-> Plan -drawing-> Draw -prompts-> Prompt
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from typing import Any, Union
 
 __all__ = [
     "Candidate",
+    "Charge",
     "ClassOutcome",
     "ClassPlan",
     "Draw",
@@ -65,6 +66,8 @@ class Estimate:
         seconds: estimated time, or None when the generator's speed is unknown.
         seconds_from: where that speed comes from.
         cost_usd: estimated price, 0.0 for a model on this machine, None when no price is known.
+        price_from: the price list and its date.
+        batch: whether the Batch API's price was taken.
     """
 
     calls: int
@@ -73,6 +76,8 @@ class Estimate:
     seconds: float | None = None
     seconds_from: str = ""
     cost_usd: float | None = None
+    price_from: str = ""
+    batch: bool = False
 
 
 @dataclass(frozen=True)
@@ -221,10 +226,12 @@ class Candidate:
     Attributes:
         key: journal key of the prompt.
         text: the answer, unchanged.
-        finish_reason: ``stop`` or ``length`` (cut off at ``max_tokens``).
+        finish_reason: ``stop``, ``length`` (cut off at ``max_tokens``), ``content_filter`` or ``refusal``.
         prompt_tokens: tokens sent, or None when the generator does not count.
-        answer_tokens: tokens written, or None.
+        answer_tokens: tokens written, reasoning included, or None.
         seconds: this answer's share of the time that the model took.
+        cached_tokens: those of the tokens sent that the server had in its prefix cache, or None.
+        cost_usd: what it cost when it was answered, or None when the price was unknown.
     """
 
     key: str
@@ -233,14 +240,52 @@ class Candidate:
     prompt_tokens: int | None = None
     answer_tokens: int | None = None
     seconds: float = 0.0
+    cached_tokens: int | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What calls cost.
+
+    Attributes:
+        calls: requests sent, those that failed included.
+        tokens: tokens sent and written.
+        usd: dollars; 0.0 where the price is unknown.
+        uncertain_tokens: those of the tokens that stand for calls which ended without an answer and may have been
+            billed (time-outs, lost connections), at their upper bound.
+        uncertain_usd: likewise, dollars.
+    """
+
+    calls: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+    uncertain_tokens: int = 0
+    uncertain_usd: float = 0.0
+
+    def __add__(self, other: Charge) -> Charge:
+        return Charge(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: Charge) -> Charge:
+        return Charge(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def __bool__(self) -> bool:
+        return bool(self.calls or self.tokens or self.usd)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A request that got no answer. It is logged, never cached: the next run asks again."""
+    """A request that got no answer. It is logged, never cached: the next run asks again.
+
+    Attributes:
+        key: journal key of the prompt.
+        error: what happened.
+        unaffordable: whether it ended because the budget allows no further call.
+    """
 
     key: str
     error: str
+    unaffordable: bool = False
 
 
 @dataclass(frozen=True)
@@ -312,6 +357,13 @@ class Outcome:
         answer_tokens: tokens written, likewise.
         shortened: prompts whose originals had to be cut to fit the model's context.
         interrupted: whether the run was stopped before its end.
+        cached_tokens: those of the tokens sent that servers had in their prefix caches.
+        cost_usd: what all judged answers cost, over all runs, each counted once, and with them the calls that ended
+            without an answer and may have been billed; None when a price is unknown.
+        uncertain_usd: the part of the cost that stands for those calls, at its upper bound.
+        calls: requests that this run and its earlier parts sent, those that failed included.
+        stopped: why the run ended early (a budget, a server that only fails), or empty.
+        notes: what was noticed on the way, such as a parameter that the model refuses.
     """
 
     rows: tuple[SyntheticRow, ...]
@@ -322,6 +374,12 @@ class Outcome:
     answer_tokens: int = 0
     shortened: int = 0
     interrupted: bool = False
+    cached_tokens: int = 0
+    cost_usd: float | None = None
+    uncertain_usd: float = 0.0
+    calls: int = 0
+    stopped: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def missing(self) -> int:
@@ -335,7 +393,8 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the account, without the rows, as a JSON-able dict."""
-        account = {k: getattr(self, k) for k in ("asked", "from_journal", "prompt_tokens", "answer_tokens")}
+        counts = ("asked", "from_journal", "calls", "prompt_tokens", "cached_tokens", "answer_tokens")
+        account = {k: getattr(self, k) for k in (*counts, "cost_usd", "uncertain_usd")}
         classes = [{**asdict(entry), "missing": entry.missing} for entry in self.classes]
         return {
             "classes": classes,
@@ -344,4 +403,6 @@ class Outcome:
             **account,
             "shortened": self.shortened,
             "interrupted": self.interrupted,
+            "stopped": self.stopped,
+            "notes": list(self.notes),
         }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .records import Estimate, Outcome, Plan, Prompt
 
-__all__ = ["duration", "outcome_table", "plan_tables", "preview_table"]
+__all__ = ["dollars", "duration", "outcome_table", "paid_line", "plan_tables", "preview_table"]
 
 
 def duration(seconds: float) -> str:
@@ -18,6 +18,24 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{round(seconds / 60)} minutes"
     return f"{seconds / 3600:.1f} hours"
+
+
+def dollars(usd: float) -> str:
+    """Return an amount with as many digits as it needs to be seen."""
+    return f"${usd:,.2f}" if usd >= 1 else f"${usd:.4f}"
+
+
+def paid_line(outcome: Outcome) -> str:
+    """Return what a result took, over all its runs, in one line."""
+    cost = "cost unknown (no price is known for this generator)"
+    if outcome.cost_usd is not None:
+        cost = f"cost {dollars(outcome.cost_usd)}" if outcome.cost_usd else "no cost"
+    if outcome.uncertain_usd:
+        cost += f", of which {dollars(outcome.uncertain_usd)} at most for calls that ended without an answer"
+    return (
+        f"{outcome.prompt_tokens:,} tokens sent ({outcome.cached_tokens:,} of them cached at the server), "
+        f"{outcome.answer_tokens:,} written; {cost}."
+    )
 
 
 def _table(*columns: tuple[str, bool], title: str | None = None) -> Any:
@@ -65,10 +83,11 @@ def estimate_line(estimate: Estimate) -> str:
         if estimate.seconds is None
         else (f"about {duration(estimate.seconds)} ({estimate.seconds_from})")
     )
+    source = estimate.price_from + (", at the Batch API's half price" if estimate.batch else "")
     cost = (
         "cost unknown (no price is known for this generator)"
         if estimate.cost_usd is None
-        else ("no cost" if not estimate.cost_usd else f"about ${estimate.cost_usd:.2f}")
+        else ("no cost" if not estimate.cost_usd else f"about {dollars(estimate.cost_usd)} ({source})")
     )
     return (
         f"Takes: {estimate.calls:,} calls, more for rejected texts; about {estimate.prompt_tokens:,} prompt and "

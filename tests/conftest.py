@@ -21,6 +21,8 @@ def own_home(tmp_path, monkeypatch):
     """Give each test a default journal of its own."""
     environment = os.environ
     monkeypatch.setenv("SYNIMPUTE_HOME", str(tmp_path / "home"))
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
     yield
     # datasets' map with num_proc puts a copy in the place of os.environ, which monkeypatch would not restore.
     os.environ = environment  # noqa: B003

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 from ..errors import GeneratorError
 from ..registry import load_plugin, parse_spec
-from .base import Generator
+from .base import Answers, Generator
 
-__all__ = ["DEFAULT_GENERATOR", "Generator", "choose", "make_generator"]
+__all__ = ["DEFAULT_GENERATOR", "Answers", "Generator", "choose", "make_generator"]
 
 DEFAULT_GENERATOR = "local"
+DEFAULT_WITH_KEY = "openai:gpt-4o"
+KEY = "OPENAI_API_KEY"
 
 
 def choose(spec: str | None) -> tuple[str, str]:
@@ -19,6 +23,8 @@ def choose(spec: str | None) -> tuple[str, str]:
     """
     if spec:
         return spec, "as asked for"
+    if os.environ.get(KEY):
+        return DEFAULT_WITH_KEY, f"no generator was named and {KEY} is set: the paper's model; texts are sent there"
     return DEFAULT_GENERATOR, "no generator was named: the model that comes with a pip package, on this machine"
 
 
@@ -26,8 +32,8 @@ def make_generator(spec: str, **options: object) -> Generator:
     """Make the generator that a spec names. No model is loaded yet.
 
     Args:
-        spec: ``name:argument,key=value``, such as ``local``, ``transformers:Qwen/Qwen3-0.6B,batch_size=8``,
-            ``replay:out/journal.sqlite`` or ``echo:delay=0.1``.
+        spec: ``name:argument,key=value``, such as ``openai:gpt-4o``, ``local``,
+            ``transformers:Qwen/Qwen3-0.6B,batch_size=8``, ``replay:out/journal.sqlite`` or ``echo:delay=0.1``.
         **options: further options; those that are None are left out.
 
     Raises:

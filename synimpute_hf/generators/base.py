@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Union
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, TypeAdapter, ValidationError
 
+from ..budget import Ledger
 from ..errors import GeneratorError, nearest
+from ..prices import Price
 from ..records import Candidate, Failure, Prompt
 
 __all__ = ["Answers", "Generator", "SamplingSettings", "Settings"]
@@ -45,18 +47,28 @@ class Generator(ABC):
         settings_class: dataclass of the options that a spec may hold, ``key=value``.
         takes_argument: what stands after the colon (``a model id or path``), or empty when nothing may.
         texts_per_minute: typical speed, or None when unknown; only for a plan's estimate.
-        usd_per_token: (prompt, answer) prices, zeros for a model on this machine, None when unknown.
+        price: dollars a token, ``FREE`` for a model on this machine, None when unknown.
+        batch: whether calls have the Batch API's price.
+
+    Attributes:
+        ledger: what may be paid; a run sets its own. Each prompt that ``generate`` takes was reserved by its key.
+        memory: facts for later runs, durable as soon as they are set; a run lends its journal's.
+        notes: what was noticed on the way, such as a parameter that the model refuses.
     """
 
     key: ClassVar[str]
     settings_class: ClassVar[type[Settings]] = Settings
     takes_argument: ClassVar[str] = ""
     texts_per_minute: float | None = None
-    usd_per_token: tuple[float, float] | None = None
+    price: Price | None = None
+    batch: bool = False
+    notes: tuple[str, ...] = ()
 
     def __init__(self, argument: str, settings: Settings) -> None:
         self.argument = argument
         self.settings = settings
+        self.ledger = Ledger()
+        self.memory: MutableMapping[str, str] = {}
 
     @classmethod
     def from_options(cls, argument: str, options: Mapping[str, Any]) -> Generator:
@@ -115,6 +127,13 @@ class Generator(ABC):
             "context_tokens": self.context_tokens,
             "parameters": dict(self.parameters),
         }
+
+    def bounds(self, prompt: Prompt) -> tuple[int, int]:
+        """Return upper bounds of what a call may use: tokens sent, tokens written.
+
+        No token of a byte-level vocabulary is shorter than a byte.
+        """
+        return len(prompt.as_text().encode("utf-8", "surrogatepass")) + 64, prompt.max_tokens
 
     @abstractmethod
     def generate(self, prompts: Iterator[Prompt]) -> Iterator[Answers]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import NonNegativeFloat, PositiveInt
 
+from ..prices import FREE
 from ..records import Candidate, Prompt
 from ..seeding import random_words
 from .base import Answers, Generator, Settings
@@ -37,7 +38,7 @@ class EchoGenerator(Generator):
 
     key = "echo"
     settings_class = EchoSettings
-    usd_per_token = (0.0, 0.0)
+    price = FREE
     settings: EchoSettings
 
     @property

@@ -21,6 +21,7 @@ from typing import Any
 import platformdirs
 
 from ..errors import GeneratorError, MissingPackageError
+from ..prices import FREE
 from ..records import Prompt
 from .base import Answers, Generator, SamplingSettings
 
@@ -38,7 +39,7 @@ class LocalGenerator(Generator):
     settings_class = SamplingSettings
     # Measured by benchmarks/local_generation.py on 2 cores with AVX512-BF16; half of it elsewhere.
     texts_per_minute = 100.0
-    usd_per_token = (0.0, 0.0)
+    price = FREE
     form = "continuation"
     name = "local:SmolLM2-135M-Instruct"
     # The model's own is 8,192; so small a model loses the thread long before.

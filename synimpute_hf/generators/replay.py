@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import GeneratorError
 from ..journal import Journal
+from ..prices import FREE
 from ..records import Failure, Prompt
 from .base import Answers, Generator, Settings
 
@@ -37,7 +38,7 @@ class ReplayGenerator(Generator):
     settings_class = ReplaySettings
     takes_argument = "the path of a journal"
     texts_per_minute = 1_000_000.0
-    usd_per_token = (0.0, 0.0)
+    price = FREE
     settings: ReplaySettings
 
     @cached_property

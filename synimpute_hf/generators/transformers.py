@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import GeneratorError, MissingPackageError
+from ..prices import FREE
 from ..records import Prompt
 from .base import Answers, Generator, SamplingSettings
 
@@ -38,7 +39,7 @@ class TransformersGenerator(Generator):
     key = "transformers"
     settings_class = TransformersSettings
     takes_argument = "a model's Hub id or local path"
-    usd_per_token = (0.0, 0.0)
+    price = FREE
     settings: TransformersSettings
 
     @property

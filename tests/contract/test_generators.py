@@ -14,7 +14,7 @@ FOUND = plugin_names("generators")
 
 
 def test_found_by_file_name():
-    assert FOUND == ["echo", "local", "replay", "transformers"]
+    assert FOUND == ["echo", "local", "openai", "replay", "transformers"]
 
 
 def test_a_third_partys_generator_is_found_by_its_entry_point(scripted):

@@ -10,8 +10,9 @@ PACKAGE = Path(__file__).parents[2] / "synimpute_hf"
 ROOMS = [
     ["version", "errors", "tables"],
     ["records"],
-    ["seeding", "registry"],
-    ["journal", "columns", "causal_lm"],
+    ["seeding", "registry", "prices"],
+    ["journal", "columns", "causal_lm", "budget", "pacing", "answers", "openai_wire"],
+    ["chat_client", "batch_client"],
     ["planning", "drawing", "prompts", "generators"],
     ["generation", "mapping"],
     ["progress"],
