@@ -364,8 +364,10 @@ class ChatClient:
             self._ready.appendleft(job)
             self._reserve_again()
             return
-        longest = 2.0 if not self._proven else 30.0
-        wait = 0.0 if problem.paused else backoff(job.tries, self._rng, longest=longest)
+        longest = 2.0 if not self._proven else 8.0
+        # While the server answers others, this call was unlucky, and need not wait for the server to recover.
+        row = min(job.tries, endpoint.pace.failures_in_row + 2)
+        wait = 0.0 if problem.paused else backoff(row, self._rng, longest=longest)
         self._loop.call_later(wait, self._again, job)
 
     def _again(self, job: _Job) -> None:

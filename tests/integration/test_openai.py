@@ -25,8 +25,10 @@ PRICES = "date: 2026-11-01\nhosts: {%s: {m: {input: 1000, output: 3000}}}\n"
 
 def imputer(server, tmp_path, needed=40, seed=0, journal="j.sqlite", **options):
     rows = make_rows(rare=30, common=30 + needed)
-    arguments = {k: options.pop(k) for k in ("budget_usd", "max_calls", "max_tokens_total", "max_attempts") if k in options}
-    urls = options.pop("base_url", server.url)
+    arguments = {
+        k: options.pop(k) for k in ("budget_usd", "max_calls", "max_tokens_total", "max_attempts") if k in options
+    }
+    urls = options.pop("base_url", None) or (server and server.url)
     return SyntheticImputer(
         text="text",
         label="label",
@@ -189,7 +191,9 @@ def test_bad_answers_are_drawn_again_with_their_reasons(tmp_path):
     def answer(body):
         turn = body["seed"] % 5
         good = f"A text about number {body['seed']}."
-        return [good, f"Sure! Here is a new text:\n\n{good}", "I'm sorry, but I can't assist with that.", "", good][turn]
+        return [good, f"Sure! Here is a new text:\n\n{good}", "I'm sorry, but I can't assist with that.", "", good][
+            turn
+        ]
 
     with FaultServer(Behaviour(answers=answer)) as server:
         outcome = imputer(server, tmp_path, max_attempts=20).generate()
@@ -331,7 +335,15 @@ def test_the_key_is_written_nowhere(tmp_path, monkeypatch, capfd):
         impute.generate()
         said += [repr(impute), str(impute.plan), json.dumps(impute.settings()), repr(impute.generator_identity())]
         said += [repr(impute._generator()), repr(vars(impute)), repr(pickle.dumps(impute))]
-        command = [sys.executable, "-m", "synimpute_hf", "impute", str(tmp_path / "rows.csv"), "--generator", "openai:m"]
+        command = [
+            sys.executable,
+            "-m",
+            "synimpute_hf",
+            "impute",
+            str(tmp_path / "rows.csv"),
+            "--generator",
+            "openai:m",
+        ]
         command += ["--target", "40", "--base-url", server.url, "--output", str(tmp_path / "out")]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         said += [done.stdout, done.stderr]

@@ -137,7 +137,8 @@ def test_the_circuit_breaks_when_an_endpoint_only_fails(succeeded, failures, unr
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("2", 2.0), ("0.5", 0.5), ("850ms", 0.85), ("6m0s", 360.0), ("1h2m3s", 3723.0), ("soon", None)]
+    ("text", "seconds"),
+    [("2", 2.0), ("0.5", 0.5), ("850ms", 0.85), ("6m0s", 360.0), ("1h2m3s", 3723.0), ("soon", None)],
 )
 def test_durations(text, seconds):
     assert parse_duration(text) == seconds

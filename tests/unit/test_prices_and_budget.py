@@ -29,7 +29,8 @@ def test_an_unknown_price_is_unknown(host, model):
 def test_the_users_file_goes_first(tmp_path, monkeypatch):
     monkeypatch.setenv("SYNIMPUTE_HOME", str(tmp_path))
     (tmp_path / "prices.yaml").write_text(
-        "date: 2026-11-01\nhosts:\n  api.openai.com: {gpt-4o: {input: 3, output: 12}}\n  box:80: {'*': {input: 0, output: 0}}"
+        "date: 2026-11-01\nhosts:\n  api.openai.com: {gpt-4o: {input: 3, output: 12}}\n"
+        "  box:80: {'*': {input: 0, output: 0}}"
     )
     price = look_up_price(OPENAI, "gpt-4o")
     assert (price.input, price.cached, price.output) == pytest.approx((3e-6, 3e-6, 12e-6))
