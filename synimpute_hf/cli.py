@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import sys
 import warnings
 from collections.abc import Callable
@@ -297,6 +298,25 @@ def impute(
         raise typer.Exit(SHORT)
 
 
+@app.command()
+def batches(
+    journal: Annotated[Path, typer.Argument(help="A result's folder, or a journal.", exists=True)],
+    cancel: Annotated[bool, typer.Option("--cancel", help="End them; what was answered so far stays paid.")] = False,
+    api_key_env: Annotated[str, typer.Option("--api-key-env", help="Variable with the key.")] = "OPENAI_API_KEY",
+) -> None:
+    """List the batches (--batch) that a server still works on, or cancel them."""
+    from .batch_client import under_way
+    from .outputs import JOURNAL
+
+    found = under_way(journal / JOURNAL if journal.is_dir() else journal, cancel, api_key_env)
+    for batch, status in found:
+        _say(f"{batch.batch_id or batch.filename}  {len(batch.keys):,} requests  {status}  {batch.base_url}")
+    if not found:
+        _say("No batch is under way.")
+    elif cancel:
+        _say("Run the same 'synimpute impute' command again to fetch what was answered and go on with the rest.")
+
+
 def _announce(imputer: SyntheticImputer) -> None:
     """Show the plan without its example prompt."""
     from dataclasses import replace
@@ -343,6 +363,9 @@ def main() -> None:
     """Run the command line; the package's own errors become a message and exit status 2."""
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     warnings.simplefilter("always", SynimputeWarning)
+    log = logging.getLogger(__package__)  # what a batch at a server is doing
+    log.addHandler(logging.StreamHandler())
+    log.setLevel(logging.INFO)
     warnings.simplefilter("ignore", FewOriginalsWarning)  # the plan's table says it
     try:
         app()

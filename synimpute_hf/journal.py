@@ -285,6 +285,12 @@ class Journal:
                 self._db.execute("INSERT OR REPLACE INTO memory VALUES (?, ?, ?)", (generator, name, value))
             self._db.execute("PRAGMA synchronous = NORMAL")
 
+    def remembered(self, prefix: str) -> list[tuple[str, str, str]]:
+        """Return the facts whose name starts so, of all generators: the generator's digest, name, value."""
+        query = "SELECT generator, name, value FROM memory WHERE substr(name, 1, ?) = ? ORDER BY generator, name"
+        with self._told("read"):
+            return [tuple(row) for row in self._db.execute(query, (len(prefix), prefix))]
+
     def generators(self) -> list[dict[str, Any]]:
         """Return the identities of the generators that answered, the one with the most answers first."""
         query = (

@@ -20,7 +20,7 @@ from synimpute_hf.errors import GeneratorError, PlanError, ShortfallWarning
 from synimpute_hf.journal import Journal
 
 KEY = "sk-planted-7f3a9c51e2d84b60"
-PRICES = "date: 2026-11-01\nhosts: {%s: {m: {input: 1000, output: 3000}}}\n"
+PRICES = "date: 2026-11-01\nbatch_factor: 0.5\nhosts: {%s: {m: {input: 1000, output: 3000}}}\n"
 
 
 def imputer(server, tmp_path, needed=40, seed=0, journal="j.sqlite", **options):
