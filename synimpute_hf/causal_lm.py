@@ -7,6 +7,7 @@ so that what else is in the batch changes an answer through rounding only. Rows 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,7 +19,7 @@ from torch.nn.functional import pad
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from .errors import GeneratorError
+from .errors import GeneratorError, SynimputeWarning
 from .records import Candidate, Failure, Prompt
 
 __all__ = ["Sampler", "best_dtype", "load_quietly"]
@@ -114,7 +115,40 @@ class Sampler:
                 yield too_long
             rows.sort(key=lambda row: -len(row.ids))
             for batch in _split(rows, self._batch_size):
-                yield from self._write(batch)
+                yield from self._write_in_memory(batch)
+
+    def _write_in_memory(self, rows: list[_Row]) -> Iterator[list[Answer]]:
+        """Write a batch; where the memory does not hold it, in halves, and so from then on."""
+        waiting = [rows]
+        while waiting:
+            batch = waiting.pop()
+            if len(batch) > self._batch_size:
+                waiting += [batch[self._batch_size :], batch[: self._batch_size]]
+                continue
+            handed: set[str] = set()
+            said = ""
+            try:
+                for group in self._write(batch):
+                    handed.update(prompt.key for prompt, _ in group)
+                    yield group
+            except torch.OutOfMemoryError as error:
+                said = str(error).partition(".")[0]
+            if not said:
+                continue
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            rest = [_Row(row.prompt, row.ids, row.uniforms) for row in batch if row.prompt.key not in handed]
+            if len(batch) == 1:
+                yield [(row.prompt, Failure(row.prompt.key, f"{said}, with one text at a time")) for row in rest]
+                continue
+            self._batch_size = len(batch) // 2
+            warnings.warn(
+                f"The memory does not hold {len(batch)} texts side by side ({said}): {self._batch_size} from now on. "
+                f"Say batch_size={self._batch_size} to begin with that.",
+                SynimputeWarning,
+                stacklevel=2,
+            )
+            waiting.append(rest)
 
     def _too_long(self, row: _Row) -> str:
         return (

@@ -1,5 +1,7 @@
 """Every generator that is found keeps the same contract; replay rebuilds what another one wrote."""
 
+from pathlib import Path
+
 import pytest
 from conftest import make_rows
 from datasets import Dataset
@@ -14,7 +16,7 @@ FOUND = plugin_names("generators")
 
 
 def test_found_by_file_name():
-    assert FOUND == ["echo", "local", "openai", "replay", "transformers"]
+    assert FOUND == ["echo", "local", "openai", "ray", "replay", "transformers"]
 
 
 def test_a_third_partys_generator_is_found_by_its_entry_point(scripted):
@@ -89,3 +91,22 @@ def test_replay_of_several_generators_asks_which(tmp_path, ds, scripted):
     assert {row.generator for row in chosen.generate().rows} == {"echo"}
     with pytest.raises(GeneratorError, match="no answers of 'gpt'"):
         SyntheticImputer(target=20, generator=f"replay:{tmp_path},generator=gpt").fit(ds).generate()
+
+
+def test_ray_workers_write_the_same_rows_under_the_same_identity(ds, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+    def imputer(spec, journal, **options):
+        return SyntheticImputer(target=30, generator=spec, generator_options=options, journal=tmp_path / journal).fit(
+            ds
+        )
+
+    alone = imputer("echo", "1.sqlite").generate()
+    shared = imputer("ray:echo", "2.sqlite", workers=2, chunk=4, options={"delay": 0.01}).generate()
+    assert shared.rows == alone.rows
+    assert imputer("echo", "2.sqlite").generate().asked == 0
+    with pytest.raises(GeneratorError, match="Ask for fewer"):
+        imputer("ray:echo", "3.sqlite", workers=2, gpus_per_worker=64).generate()
+    with pytest.raises(GeneratorError, match="paid"):
+        imputer("ray:openai:gpt-4o", "4.sqlite").generate()
