@@ -7,7 +7,7 @@ Dataset -columns-> Originals -planning-> Plan -drawing-> Draw -prompts-> Prompt
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Union
 
 __all__ = [
@@ -264,10 +264,22 @@ class Charge:
     uncertain_usd: float = 0.0
 
     def __add__(self, other: Charge) -> Charge:
-        return Charge(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Charge(
+            self.calls + other.calls,
+            self.tokens + other.tokens,
+            self.usd + other.usd,
+            self.uncertain_tokens + other.uncertain_tokens,
+            self.uncertain_usd + other.uncertain_usd,
+        )
 
     def __sub__(self, other: Charge) -> Charge:
-        return Charge(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Charge(
+            self.calls - other.calls,
+            self.tokens - other.tokens,
+            self.usd - other.usd,
+            self.uncertain_tokens - other.uncertain_tokens,
+            self.uncertain_usd - other.uncertain_usd,
+        )
 
     def __bool__(self) -> bool:
         return bool(self.calls or self.tokens or self.usd)
