@@ -1,9 +1,7 @@
 """Generation through ``openai:`` against a server on loopback: speed beside others, faults, limits, kills, budgets.
 
 Run one part, or all of them:
-    python benchmarks/generation.py throughput [--peer curator=PYTHON]...
-    python benchmarks/generation.py levels | profile | faults | limit | kill [--peer …] | budget | batch | real
-A peer runs in an environment of its own, made by ``benchmarks/peers/install.sh FOLDER``, which prints these options.
+    python benchmarks/generation.py throughput levels profile faults limit kill budget real
 The server (``tests/fault_server.py``) is a process of its own; each client is one, too. CPU seconds are those of the
 client. All figures of a table come from one run; where ours and another's are compared, their runs take turns.
 """
@@ -33,7 +31,7 @@ from typing import Any
 HERE = Path(__file__).resolve()
 ROOT = HERE.parents[1]
 ORIGINALS = 60
-WORDS = "the a of and bus road lamp bin door street corner night morning week year please nobody again since".split()
+WORDS = ("the", "a", "of", "bus", "road", "lamp", "bin", "door", "street", "night", "week", "please", "nobody", "since")
 
 
 class Server:
@@ -111,7 +109,7 @@ def imputer(url: str, calls: int, folder: Path, **options: Any) -> Any:
     ).fit(Dataset.from_dict(make_rows(calls)))
 
 
-# -- clients, each in a process of its own ------------------------------------------------------------------------------
+# -- clients, each in a process of its own --------------------------------------------------------------
 
 
 def client_ours(url: str, calls: int, in_flight: int) -> dict[str, Any]:
@@ -173,7 +171,13 @@ def client_sequential(url: str, calls: int, in_flight: int) -> dict[str, Any]:
     client = openai.OpenAI(base_url=url, api_key="none")
     with measured(report):
         for i, messages in enumerate(prompts):
-            client.chat.completions.create(model="m", messages=messages, temperature=0.7, max_tokens=100, seed=i)  # type: ignore[arg-type]
+            client.chat.completions.create(
+                model="m",
+                messages=messages,  # type: ignore[arg-type]
+                temperature=0.7,
+                max_tokens=100,
+                seed=i,
+            )
     report["texts"] = calls
     return report
 
@@ -181,18 +185,15 @@ def client_sequential(url: str, calls: int, in_flight: int) -> dict[str, Any]:
 CLIENTS = {"ours": client_ours, "bare": client_bare, "sequential": client_sequential}
 
 
-def run_client(name: str, url: str, calls: int, in_flight: int, peers: dict[str, str]) -> dict[str, Any]:
-    if name in CLIENTS:
-        command = [sys.executable, str(HERE), "client", name]
-    else:
-        command = [peers[name], str(HERE.parent / "peers" / f"{name.replace('-', '_')}.py")]
+def run_client(name: str, url: str, calls: int, in_flight: int) -> dict[str, Any]:
+    command = [sys.executable, str(HERE), "client", name]
     done = subprocess.run([*command, url, str(calls), str(in_flight)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
-# -- parts --------------------------------------------------------------------------------------------------------------
+# -- parts ----------------------------------------------------------------------------------------------
 
 
 def table(header: str, rows: list[list[str]]) -> str:
@@ -203,14 +204,14 @@ def table(header: str, rows: list[list[str]]) -> str:
 
 def throughput(options: argparse.Namespace) -> str:
     calls, in_flight, latency = options.calls, 50, 0.2
-    names = ["bare", "ours", *options.peers]
+    names = ["bare", "ours"]
     seen: dict[str, list[dict[str, Any]]] = {name: [] for name in [*names, "sequential"]}
     for _ in range(options.repeats):
         for name in names:
             with Server(latency=latency) as server:
-                seen[name].append(run_client(name, server.url, calls, in_flight, options.peers))
+                seen[name].append(run_client(name, server.url, calls, in_flight))
     with Server(latency=latency) as server:
-        seen["sequential"].append(run_client("sequential", server.url, 50, 1, {}) | {"calls": 50})
+        seen["sequential"].append(run_client("sequential", server.url, 50, 1) | {"calls": 50})
     bare = statistics.median(r["seconds"] for r in seen["bare"])
     rows = []
     for name, reports in seen.items():
@@ -233,18 +234,24 @@ def levels(options: argparse.Namespace) -> str:
         latency = 0.2
         calls = min(20_000, max(100, in_flight * 100))
         with Server(latency=latency) as server:
-            report = run_client("ours", server.url, calls, in_flight, {})
+            report = run_client("ours", server.url, calls, in_flight)
             stats = server.stats()
         assert report["texts"] == calls == stats["calls"], (report, stats)
         rate, bound = calls / report["seconds"], in_flight / latency
         rows.append(
-            [str(in_flight), f"{calls:,}", f"{rate:.0f}", f"{rate / bound:.2f}", f"{report['cpu'] / calls * 1e3:.2f}"]
-            + [f"{report['peak_mb']:.0f}"]
+            [
+                str(in_flight),
+                f"{calls:,}",
+                f"{rate:.0f}",
+                f"{rate / bound:.2f}",
+                f"{report['cpu'] / calls * 1e3:.2f}",
+                f"{report['peak_mb']:.0f}",
+            ]
         )
     memory = []
     for calls in (2_000, 20_000):
         with Server(latency=0.01) as server:
-            report = run_client("ours", server.url, calls, 50, {})
+            report = run_client("ours", server.url, calls, 50)
         memory.append([f"{calls:,}", f"{report['peak_mb']:.0f}"])
     return (
         "## From 1 to 500 in flight\n\nLatency 0.2 s.\n\n"
@@ -414,7 +421,7 @@ def budget(options: argparse.Namespace) -> str:
 
 
 def real(options: argparse.Namespace) -> str:
-    """The embedded model behind a server, 49 texts, each run with a server of its own (a warm one has read the prompts)."""
+    """The embedded model behind a server; each run has a server of its own, as a warm one has read the prompts."""
     data = ROOT.parent / "shared/data/nostalgia600/data.parquet"
     if not data.is_file():
         return "## A real model\n\nNot run: the texts are not there.\n"
@@ -479,9 +486,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--runs", type=int, default=100)
-    parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON")
     options = parser.parse_args()
-    options.peers = dict(peer.split("=", 1) for peer in options.peer)
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}", file=sys.stderr)
     for name in PARTS if "all" in options.parts else options.parts:
         print(PARTS[name](options), flush=True)
