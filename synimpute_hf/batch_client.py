@@ -10,10 +10,10 @@ import json
 import logging
 import os
 import secrets
-import time
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from time import sleep
 from typing import Any, Union
 
 from .budget import Ledger
@@ -199,10 +199,11 @@ class BatchClient:
         groups: list[list[str]] = []
         size = MOST_BYTES
         for key in self._wanted:
-            size += len(self._line(key)) + 1
+            length = len(self._line(key)) + 1
+            size += length
             if size > MOST_BYTES or len(groups[-1]) == self._most:
                 groups.append([])
-                size = 0
+                size = length
             groups[-1].append(key)
         return [RemoteBatch(secrets.token_hex(8), self._base_url, tuple(keys)) for keys in groups]
 
@@ -230,7 +231,7 @@ class BatchClient:
                 replace(batch, keys=unread).save(self._memory)
             waiting = still
             if waiting:
-                time.sleep(self._poll_seconds)
+                sleep(self._poll_seconds)
 
     def _start(self, batch: RemoteBatch) -> RemoteBatch:
         """Upload and create what is not there yet."""

@@ -117,8 +117,9 @@ def test_answers_that_a_run_does_not_want_stay_to_be_fetched(tmp_path):
             raise KeyboardInterrupt
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("synimpute_hf.batch_client.time.sleep", stop)
-            run(server, tmp_path)
+            patch.setattr("synimpute_hf.batch_client.sleep", stop)
+            with pytest.raises(KeyboardInterrupt):
+                run(server, tmp_path)
         server.behaviour.batch_seconds = 0
         server.batches["batch-0"]["done_at"] = 0
         assert run(server, tmp_path, max_calls=10).from_journal == 0
@@ -157,9 +158,10 @@ def test_the_command_lists_and_cancels(tmp_path):
         assert batches() == "No batch is under way.\n"
 
 
-def test_a_server_without_batches_is_told(tmp_path):
+def test_a_server_without_batches_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("fault_server.Batches.request", lambda *_: (404, {"error": {"message": "No such path."}}))
     with FaultServer() as server, pytest.raises(GeneratorError, match="leave --batch out"):
-        imputer(server, tmp_path, batch=True, base_url=server.url + "/nowhere").generate()
+        run(server, tmp_path)
 
 
 def test_long_batches_are_split(tmp_path, monkeypatch):
