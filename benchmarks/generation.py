@@ -400,12 +400,13 @@ def budget(options: argparse.Namespace) -> str:
                 concurrency=rng.choice([1, 8, 50]),
             )
             outcome = impute.generate()
-            _, sent, written = server.stats()["billed"]
             from datasets import Dataset
 
+            # The second pass may place a few calls more, where bounds of the first one's calls in flight came free.
             impute(Dataset.from_dict(make_rows(120))).save_to_disk(f"{folder}/out")
+            _, sent, written = server.stats()["billed"]
             loaded = load_from_disk(f"{folder}/out")
-            assert sum(loaded["is_synthetic"]) == len(outcome.rows)
+            assert len(outcome.rows) <= sum(loaded["is_synthetic"]) <= 120
         billed = sent * 1e-3 + written * 3e-3
         overshot += billed > usd
         partial += outcome.missing > 0
