@@ -2,7 +2,8 @@
 
     SynimputeError
     ├── DataError (ValueError)          the user's data are not what they should be
-    │   └── ColumnError                 a column is missing, mistyped or ambiguous
+    │   ├── ColumnError                 a column is missing, mistyped or ambiguous
+    │   └── LeakageError                a test text would have helped to make the training set
     ├── PlanError (ValueError)          the settings ask for something that cannot be planned
     │   └── TooFewOriginalsError        a short class has fewer originals than one prompt shows
     ├── PromptError (ValueError)        a prompt file is wrong
@@ -32,6 +33,7 @@ __all__ = [
     "GenerationError",
     "GeneratorError",
     "JournalError",
+    "LeakageError",
     "MissingPackageError",
     "NotFittedError",
     "OutputError",
@@ -55,6 +57,10 @@ class DataError(SynimputeError, ValueError):
 
 class ColumnError(DataError):
     """A column is missing, mistyped or ambiguous."""
+
+
+class LeakageError(DataError):
+    """A test text would have helped to make the training set, or nothing shows that it did not."""
 
 
 class PlanError(SynimputeError, ValueError):

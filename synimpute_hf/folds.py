@@ -1,0 +1,353 @@
+"""Folds without a leak: which originals are tested together, and which synthetic rows a fold may train on.
+
+Test parts hold originals only. What must stay on one side of a fold is one group: equal texts, near-equal texts
+and the rows of one value of the user's group column. A synthetic row touches the groups of its sources, and of
+every original that it nearly equals.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .corpus import CEILING, HOLDOUT, Corpus
+from .errors import DataError, LeakageError, PlanError, nearest
+from .seeding import derive_seed, normalise
+
+__all__ = [
+    "PROTOCOLS",
+    "Fold",
+    "LeakCheck",
+    "Links",
+    "check_no_leak",
+    "link",
+    "make_folds",
+    "near_twins",
+    "usable_rows",
+]
+
+NEAR = 90.0
+BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split into a training and a test part.
+
+    Attributes:
+        repeat: which repeat, from 0.
+        number: which fold of it, from 0.
+        train: positions of the originals that may train.
+        test: positions of the originals that are tested.
+        synthetic_test: positions of synthetic rows that are tested, too: in ``pooled`` only.
+    """
+
+    repeat: int
+    number: int
+    train: np.ndarray
+    test: np.ndarray
+    synthetic_test: np.ndarray
+
+
+@dataclass(frozen=True)
+class Links:
+    """What must not be torn apart.
+
+    Attributes:
+        group: ``(n,)`` group of each original, -1 for made rows.
+        touches: ``(n, groups)`` sparse boolean matrix: the groups that a row gives away.
+        near: ``(m, 2)`` pairs of rows with nearly equal texts.
+        twins: how many originals share a group with another for their text.
+    """
+
+    group: np.ndarray
+    touches: Any
+    near: np.ndarray
+    twins: int
+
+
+@dataclass(frozen=True)
+class LeakCheck:
+    """What ``check_no_leak`` looked at in one fold: the counts that stand in the report.
+
+    Attributes:
+        test: tested rows.
+        train: originals that train.
+        synthetic: made rows that train.
+        sources: sources of those rows that were looked up.
+        pairs: pairs of near-equal texts that were looked up.
+        shared_sources: made rows that train although a source is tested (not 0 in ``real_test``, ``pooled``).
+        synthetic_test: made rows that are tested (not 0 in ``pooled``).
+    """
+
+    test: int
+    train: int
+    synthetic: int
+    sources: int
+    pairs: int
+    shared_sources: int = 0
+    synthetic_test: int = 0
+
+
+def near_twins(texts: Sequence[str], originals: int, threshold: float = NEAR) -> np.ndarray:
+    """Find pairs of nearly equal texts of which at least one is an original.
+
+    Args:
+        texts: ``n`` texts, the originals first.
+        originals: how many of them are originals.
+        threshold: normalised Indel similarity of the normal forms, in percent (``rapidfuzz.fuzz.ratio``).
+
+    Returns:
+        ``(m, 2)`` positions, the smaller first.
+    """
+    from rapidfuzz import fuzz, process
+
+    forms = [normalise(text) for text in texts]
+    lengths = np.array([len(form) for form in forms])
+    order = np.argsort(lengths, kind="stable")
+    # ratio = 2 * common / (a + b) >= t needs the shorter to have at least t / (2 - t) of the longer one's length.
+    share = (threshold / 100) / (2 - threshold / 100)
+    found: set[tuple[int, int]] = set()
+    for start in range(0, len(order), BLOCK):
+        rows = order[start : start + BLOCK]
+        limit = lengths[rows[-1]] / share
+        end = int(np.searchsorted(lengths[order], limit, side="right"))
+        columns = order[start:end]
+        scores = process.cdist(
+            [forms[k] for k in rows],
+            [forms[k] for k in columns],
+            scorer=fuzz.ratio,
+            score_cutoff=threshold,
+            dtype=np.uint8,
+            workers=1,
+        )
+        for a, b in zip(*np.nonzero(scores), strict=True):
+            i, j = int(rows[a]), int(columns[b])
+            if i != j and min(i, j) < originals:
+                found.add((min(i, j), max(i, j)))
+    return np.array(sorted(found), dtype=np.int64).reshape(-1, 2)
+
+
+def link(corpus: Corpus, threshold: float = NEAR) -> Links:
+    """Group the originals, and note the groups that each made row touches.
+
+    Args:
+        corpus: originals first.
+        threshold: see ``near_twins``.
+    """
+    from scipy.sparse import coo_matrix, csr_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    plain = np.isin(corpus.kinds, [CEILING, HOLDOUT]) | np.array([not sources for sources in corpus.sources])
+    originals = int(plain.sum())
+    # Further originals may stand behind made rows: near_twins wants the originals first.
+    order = np.concatenate([np.flatnonzero(plain), np.flatnonzero(~plain)])
+    near = order[near_twins([corpus.texts[k] for k in order], originals, threshold)].reshape(-1, 2)
+    edges = near[plain[near].all(axis=1)]
+    first: dict[Any, int] = {}
+    same = []
+    for position, value in enumerate(corpus.groups):
+        if value is not None and plain[position]:
+            same.append((first.setdefault(value, position), position))
+    together = np.concatenate([edges, np.array(same, dtype=np.int64).reshape(-1, 2)])
+    size = len(corpus)
+    graph = coo_matrix((np.ones(len(together)), (together[:, 0], together[:, 1])), shape=(size, size))
+    _, component = connected_components(graph, directed=False)
+    _, dense = np.unique(component[plain], return_inverse=True)
+    group = np.full(size, -1, dtype=np.int64)
+    group[plain] = dense
+    pairs = [(k, group[s]) for k, sources in enumerate(corpus.sources) for s in sources]
+    pairs += [(int(k), group[k]) for k in np.flatnonzero(plain)]
+    pairs += [(b, group[a]) if plain[a] else (a, group[b]) for a, b in near if plain[a] != plain[b]]
+    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    shape = (size, int(dense.max()) + 1)
+    touches = csr_matrix((np.ones(len(table), dtype=np.int32), (table[:, 0], table[:, 1])), shape=shape)
+    return Links(group, touches, near, len(np.unique(edges)))
+
+
+def make_folds(
+    corpus: Corpus, links: Links, *, protocol: str, folds: int = 10, repeats: int = 10, seed: int = 0
+) -> list[Fold]:
+    """Split the originals, the same way for every protocol with k folds.
+
+    Args:
+        corpus: what to split.
+        links: from ``link``.
+        protocol: one of ``PROTOCOLS``.
+        folds: parts of one repeat, 2 or more.
+        repeats: how often the originals are split anew.
+        seed: seed of all splits.
+
+    Raises:
+        PlanError: no such protocol, or fewer than two folds.
+        DataError: a class has fewer groups of originals than there are folds.
+    """
+    if protocol not in PROTOCOLS:
+        raise PlanError(
+            f"There is no protocol {protocol!r}. There are: {', '.join(PROTOCOLS)}.{nearest(protocol, PROTOCOLS)}"
+        )
+    if folds < 2 or repeats < 1:
+        raise PlanError(f"{repeats} x {folds} folds: expected at least 1 x 2.")
+    return list(PROTOCOLS[protocol].split(corpus, links, folds, repeats, seed))
+
+
+def _k_folds(corpus: Corpus, links: Links, folds: int, repeats: int, seed: int) -> Iterator[Fold]:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    originals = corpus.originals
+    labels, groups = corpus.labels[originals], links.group[originals]
+    for code, name in enumerate(corpus.names):
+        parts = len(np.unique(groups[labels == code]))
+        if parts < folds:
+            raise DataError(
+                f"Class {name!r} has {parts} originals (or groups of them) that may stand apart, and {folds} folds "
+                f"need {folds} or more: take fewer folds, or code more texts."
+            )
+    none = np.array([], dtype=np.int64)
+    for repeat in range(repeats):
+        state = derive_seed("folds", seed, repeat) % 2**32
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=state)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The least populated class")
+            for number, (train, test) in enumerate(splitter.split(originals, labels, groups)):
+                yield Fold(repeat, number, originals[train], originals[test], none)
+
+
+def _pooled_folds(corpus: Corpus, links: Links, folds: int, repeats: int, seed: int) -> Iterator[Fold]:
+    """Spread the synthetic rows over the test parts, too, class by class: the folds of originals stay the same."""
+    made = np.flatnonzero([bool(sources) for sources in corpus.sources])
+    key = [(int(corpus.labels[k]), str(corpus.kinds[k])) for k in made]
+    for fold in _k_folds(corpus, links, folds, repeats, seed):
+        share = []
+        for cell in sorted(set(key)):
+            rows = made[[k == cell for k in key]]
+            generator = np.random.default_rng(derive_seed("pooled", seed, fold.repeat, *cell))
+            share.append(generator.permutation(rows)[fold.number :: folds])
+        yield Fold(fold.repeat, fold.number, fold.train, fold.test, np.sort(np.concatenate([fold.test[:0], *share])))
+
+
+def _holdout_folds(corpus: Corpus, links: Links, folds: int, repeats: int, seed: int) -> Iterator[Fold]:
+    """One test set, given or split off (one part of ``folds``); a repeat trains with another seed."""
+    given = corpus.of_kind(HOLDOUT)
+    none = np.array([], dtype=np.int64)
+    first = next(_k_folds(corpus, links, folds, 1, seed)) if not len(given) else None
+    test = given if first is None else first.test
+    apart = ~np.isin(links.group[corpus.originals], links.group[test])
+    for repeat in range(repeats):
+        yield Fold(repeat, 0, corpus.originals[apart], test, none)
+
+
+def _clean(corpus: Corpus, links: Links, fold: Fold, rows: np.ndarray) -> np.ndarray:
+    """Keep the rows that touch no group of the test part."""
+    tested = np.zeros(links.touches.shape[1], dtype=np.int32)
+    tested[np.unique(links.group[fold.test])] = 1
+    kept: np.ndarray = rows[(links.touches[rows] @ tested) == 0]
+    return kept
+
+
+def _every(corpus: Corpus, links: Links, fold: Fold, rows: np.ndarray) -> np.ndarray:
+    return rows
+
+
+def _outside(corpus: Corpus, links: Links, fold: Fold, rows: np.ndarray) -> np.ndarray:
+    return np.setdiff1d(rows, fold.synthetic_test)
+
+
+@dataclass(frozen=True)
+class _Protocol:
+    """How originals are split, and which made rows train.
+
+    Attributes:
+        split: yields the folds.
+        usable: keeps the made rows that may train a fold.
+        leaky: whether it is there for comparison only, and leaks on purpose.
+    """
+
+    split: Callable[[Corpus, Links, int, int, int], Iterator[Fold]]
+    usable: Callable[[Corpus, Links, Fold, np.ndarray], np.ndarray]
+    leaky: bool = False
+
+
+PROTOCOLS = {
+    "seed_aware": _Protocol(_k_folds, _clean),
+    "nested": _Protocol(_k_folds, _clean),
+    "holdout": _Protocol(_holdout_folds, _clean),
+    "real_test": _Protocol(_k_folds, _every, leaky=True),
+    "pooled": _Protocol(_pooled_folds, _outside, leaky=True),
+}
+"""How a score can be measured; the last two are there for comparison."""
+
+
+def usable_rows(corpus: Corpus, links: Links, fold: Fold, protocol: str, *kinds: str) -> np.ndarray:
+    """Return the made rows of some kinds that may train a fold, in the order of their draws, shape ``(m,)``."""
+    rows = PROTOCOLS[protocol].usable(corpus, links, fold, corpus.of_kind(*kinds))
+    return rows[np.lexsort((rows, corpus.draws[rows]))]
+
+
+def check_no_leak(corpus: Corpus, near: np.ndarray, fold: Fold, train: np.ndarray, protocol: str) -> LeakCheck:
+    """Look at what really trains a fold, by another way than the one that chose it.
+
+    Args:
+        corpus: the rows.
+        near: pairs of near-equal texts.
+        fold: the fold.
+        train: positions of all rows that train, made ones included.
+        protocol: the leaky ones are counted, not refused.
+
+    Returns:
+        What was looked at.
+
+    Raises:
+        LeakageError: a test row, its equal, its near-equal or a row of its group trains, or a made row one of whose
+            sources is tested.
+    """
+    test = {int(k) for k in fold.test}
+    made = [int(k) for k in np.unique(train) if corpus.sources[k]]
+    plain = [int(k) for k in np.unique(train) if not corpus.sources[k]]
+    leaky = PROTOCOLS[protocol].leaky
+    where = f"repeat {fold.repeat}, fold {fold.number}, protocol {protocol}"
+    for k in (*plain, *made):
+        if k in test or k in set(fold.synthetic_test.tolist()):
+            raise LeakageError(f"Row {corpus.ids[k]!r} both trains and is tested ({where}).")
+    forms = {normalise(corpus.texts[k]): k for k in test}
+    groups = {corpus.groups[k] for k in test} - {None}
+    for k in plain if leaky else (*plain, *made):
+        twin = forms.get(normalise(corpus.texts[k]))
+        if twin is not None:
+            raise LeakageError(
+                f"Row {corpus.ids[k]!r} trains, and has the text of tested row {corpus.ids[twin]!r} ({where})."
+            )
+        if corpus.groups[k] in groups:
+            raise LeakageError(f"Row {corpus.ids[k]!r} trains, and group {corpus.groups[k]!r} is tested ({where}).")
+    shared = [k for k in made if test.intersection(corpus.sources[k])]
+    kin = [
+        k
+        for k in made
+        if any(corpus.groups[s] in groups or normalise(corpus.texts[s]) in forms for s in corpus.sources[k])
+    ]
+    if (shared or kin) and not leaky:
+        k = (shared or kin)[0]
+        raise LeakageError(
+            f"Synthetic row {corpus.ids[k]!r} trains, and one of its sources, or that one's twin or group, is tested "
+            f"({where})."
+        )
+    trained = set(plain if leaky else (*plain, *made))
+    for a, b in near.tolist():
+        if (a in test and b in trained) or (b in test and a in trained):
+            raise LeakageError(
+                f"Rows {corpus.ids[a]!r} and {corpus.ids[b]!r} are nearly equal; one trains, one is tested ({where})."
+            )
+    looked_up = sum(len(corpus.sources[k]) for k in made)
+    return LeakCheck(
+        len(test) + len(fold.synthetic_test),
+        len(plain),
+        len(made),
+        looked_up,
+        len(near),
+        len(set(shared) | set(kin)),
+        len(fold.synthetic_test),
+    )
