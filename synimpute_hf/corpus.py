@@ -14,8 +14,11 @@ from .seeding import digest, row_digest
 
 __all__ = ["CEILING", "CONTRAST", "HOLDOUT", "IMPUTED", "ORIGINAL", "Corpus", "Extra", "read_corpus"]
 
-ORIGINAL, IMPUTED, CONTRAST = "original", "imputed", "contrast"
-HOLDOUT, CEILING = "holdout", "ceiling"
+ORIGINAL = "original"
+IMPUTED = "imputed"
+CONTRAST = "contrast"
+HOLDOUT = "holdout"
+CEILING = "ceiling"
 """Kinds of rows. A ``holdout`` row is only ever tested; a ``ceiling`` row is an original that only ever trains."""
 
 
