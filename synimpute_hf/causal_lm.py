@@ -22,7 +22,7 @@ from transformers.cache_utils import DynamicLayer
 from .errors import GeneratorError, SynimputeWarning
 from .records import Candidate, Failure, Prompt
 
-__all__ = ["Sampler", "best_dtype", "load_quietly"]
+__all__ = ["Sampler", "best_dtype"]
 
 Answer = tuple[Prompt, Union[Candidate, Failure]]  # noqa: UP007
 TAIL_TOKENS = 12
@@ -54,19 +54,6 @@ def best_dtype() -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
     return torch.bfloat16 if supported else torch.float32
-
-
-def load_quietly(load: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call a transformers loader without its progress bars, and leave the user's setting as it was."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        return load(*args, **kwargs)
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 class Sampler:

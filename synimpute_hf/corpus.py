@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .columns import guess, is_blank, plain_label
 from .errors import ColumnError, DataError, LeakageError, nearest
-from .seeding import digest, row_digest
+from .seeding import digest, normalise, row_digest
 
 __all__ = ["CEILING", "CONTRAST", "HOLDOUT", "IMPUTED", "ORIGINAL", "Corpus", "Extra", "read_corpus"]
 
@@ -33,6 +34,7 @@ class Extra:
         sources: positions of the originals that it was made from, or that helped to judge it.
         row_id: its id.
         draw: its number within its class and kind.
+        group: value of the user's group column, for a further original.
     """
 
     text: str
@@ -41,6 +43,7 @@ class Extra:
     sources: tuple[int, ...] = ()
     row_id: str = ""
     draw: int = 0
+    group: Any = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Corpus:
         sources: for each row the positions of its sources; empty for originals.
         draws: ``(n,)`` number within class and kind; -1 for originals.
         groups: for each row a value of the user's group column, or None.
+        rows: ``(n,)`` where each row stands in the dataset; -1 for rows that were added.
     """
 
     texts: tuple[str, ...]
@@ -66,6 +70,7 @@ class Corpus:
     sources: tuple[tuple[int, ...], ...]
     draws: np.ndarray
     groups: tuple[Any, ...]
+    rows: np.ndarray
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -96,11 +101,18 @@ class Corpus:
             kinds=np.concatenate([self.kinds, np.array([row.kind for row in rows], dtype=object)]),
             sources=self.sources + tuple(row.sources for row in rows),
             draws=np.concatenate([self.draws, [row.draw for row in rows]]).astype(np.int64),
-            groups=self.groups + (None,) * len(rows),
+            groups=self.groups + tuple(row.group for row in rows),
+            rows=np.concatenate([self.rows, np.full(len(rows), -1)]),
         )
 
+    @cached_property
+    def forms(self) -> tuple[str, ...]:
+        """The form of each text in which twins are found."""
+        return tuple(normalise(text) for text in self.texts)
+
+    @cached_property
     def content(self) -> np.ndarray:
-        """Return a digest of each row's text and label, for the keys of finished fits."""
+        """A digest of each row's text and label, for the keys of finished fits."""
         rows = zip(self.texts, self.labels.tolist(), strict=True)
         return np.array([row_digest(text, self.names[label]) for text, label in rows], dtype=object)
 
@@ -140,7 +152,7 @@ def read_corpus(
     rows = _usable(table, columns.text, columns.label, missing_label, columns.names)
     if not rows:
         raise DataError(f"No row has both a text in {columns.text!r} and a label in {columns.label!r}.")
-    names = tuple(sorted({name for _, _, name in rows}, key=str))
+    names = tuple(sorted({name for _, _, name, _ in rows}, key=str))
     if columns.names:
         names = tuple(name for name in columns.names if name in names)
     if len(names) < 2:
@@ -171,25 +183,26 @@ def read_corpus(
         sources=tuple(_positions(sources[k], place, ids[k]) if synthetic[k] else () for k in order),
         draws=np.array([draws[rows[k][0]] if draws is not None else -1 for k in order], dtype=np.int64),
         groups=tuple(None if values is None or synthetic[k] else values[rows[k][0]] for k in order),
+        rows=np.array([rows[k][0] for k in order], dtype=np.int64),
     )
 
 
 def _usable(
     table: Any, text: str, label: str, missing_label: Any, class_names: Sequence[str] | None
-) -> list[tuple[int, str, str]]:
-    """Return position, text and class name of the rows that have both."""
+) -> list[tuple[int, str, str, Any]]:
+    """Return position, text, class name and plain label of the rows that have both."""
     found = []
     for position, (value, raw) in enumerate(zip(table[text], table[label], strict=True)):
         plain = plain_label(raw)
         unlabelled = plain is None or (type(plain) is type(missing_label) and plain == missing_label)
         if unlabelled or is_blank(value):
             continue
-        found.append((position, value, class_names[int(str(plain))] if class_names else str(plain)))
+        found.append((position, value, class_names[int(str(plain))] if class_names else str(plain), plain))
     return found
 
 
 def _provenance(
-    table: Any, id_column: str | None, rows: Sequence[tuple[int, str, str]]
+    table: Any, id_column: str | None, rows: Sequence[tuple[int, str, str, Any]]
 ) -> tuple[list[bool], list[str], list[list[str]]]:
     """Return, for each usable row, whether it is synthetic, its id and its source ids."""
     has = set(table.column_names)
@@ -197,8 +210,9 @@ def _provenance(
         own = table[id_column] if id_column else None
         seen: dict[str, int] = {}
         ids = []
-        for position, value, name in rows:
-            row_id = str(own[position]) if own is not None else row_digest(value, name)
+        for position, value, _, plain in rows:
+            # The id that an imputer gives the row, so that its synthetic rows find their sources here.
+            row_id = str(plain_label(own[position])) if own is not None else row_digest(value, plain)
             seen[row_id] = seen.get(row_id, 0) + 1
             ids.append(row_id if seen[row_id] == 1 else f"{row_id}-{seen[row_id]}")
         return [False] * len(rows), ids, [[] for _ in rows]
@@ -213,12 +227,12 @@ def _provenance(
     judged = table["judge_source_ids"] if "judge_source_ids" in has else None
     ids = []
     twins: dict[str, int] = {}
-    for position, _, _ in rows:
+    for position, _, _, _ in rows:
         row_id = every[position]
         twins[row_id] = twins.get(row_id, 0) + 1
         ids.append(row_id if twins[row_id] == 1 else f"{row_id}-{twins[row_id]}")
-    helped = [list(sources[p]) + list((judged[p] if judged is not None else None) or ()) for p, _, _ in rows]
-    return [bool(flags[p]) for p, _, _ in rows], ids, helped
+    helped = [list(sources[p]) + list((judged[p] if judged is not None else None) or ()) for p, _, _, _ in rows]
+    return [bool(flags[p]) for p, _, _, _ in rows], ids, helped
 
 
 def _positions(source_ids: Sequence[str], place: Mapping[str, int], row_id: str) -> tuple[int, ...]:

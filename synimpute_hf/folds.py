@@ -306,17 +306,18 @@ def check_no_leak(corpus: Corpus, near: np.ndarray, fold: Fold, train: np.ndarra
             sources is tested.
     """
     test = {int(k) for k in fold.test}
+    tested = test.union(fold.synthetic_test.tolist())
     made = [int(k) for k in np.unique(train) if corpus.sources[k]]
     plain = [int(k) for k in np.unique(train) if not corpus.sources[k]]
     leaky = PROTOCOLS[protocol].leaky
     where = f"repeat {fold.repeat}, fold {fold.number}, protocol {protocol}"
     for k in (*plain, *made):
-        if k in test or k in set(fold.synthetic_test.tolist()):
+        if k in tested:
             raise LeakageError(f"Row {corpus.ids[k]!r} both trains and is tested ({where}).")
-    forms = {normalise(corpus.texts[k]): k for k in test}
+    forms = {corpus.forms[k]: k for k in test}
     groups = {corpus.groups[k] for k in test} - {None}
     for k in plain if leaky else (*plain, *made):
-        twin = forms.get(normalise(corpus.texts[k]))
+        twin = forms.get(corpus.forms[k])
         if twin is not None:
             raise LeakageError(
                 f"Row {corpus.ids[k]!r} trains, and has the text of tested row {corpus.ids[twin]!r} ({where})."
@@ -324,11 +325,7 @@ def check_no_leak(corpus: Corpus, near: np.ndarray, fold: Fold, train: np.ndarra
         if corpus.groups[k] in groups:
             raise LeakageError(f"Row {corpus.ids[k]!r} trains, and group {corpus.groups[k]!r} is tested ({where}).")
     shared = [k for k in made if test.intersection(corpus.sources[k])]
-    kin = [
-        k
-        for k in made
-        if any(corpus.groups[s] in groups or normalise(corpus.texts[s]) in forms for s in corpus.sources[k])
-    ]
+    kin = [k for k in made if any(corpus.groups[s] in groups or corpus.forms[s] in forms for s in corpus.sources[k])]
     if (shared or kin) and not leaky:
         k = (shared or kin)[0]
         raise LeakageError(

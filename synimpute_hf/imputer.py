@@ -12,7 +12,7 @@ from typing import Any
 
 from .budget import Budget
 from .columns import Collector, Columns, Originals, read_originals
-from .drawing import DrawSettings
+from .drawing import DrawSettings, draw
 from .errors import (
     ColumnError,
     DataError,
@@ -298,6 +298,16 @@ class SyntheticImputer:
             "max_attempts": self.max_attempts,
             "missing_label": self.missing_label,
         }
+
+    def first_sources(self, name: str, count: int) -> list[tuple[str, ...]]:
+        """Return the row ids that the first attempts of a class's first texts would show; nothing is called.
+
+        Args:
+            name: the class.
+            count: how many texts.
+        """
+        state = self._state
+        return [draw(state.originals.pools[name], number, 0, state.settings).source_ids for number in range(count)]
 
     def generator_identity(self) -> dict[str, Any]:
         """Return the generator's name and every parameter that could change an answer; no secret."""

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .tables import dollars
 
-__all__ = ["ProgressBar", "show_progress"]
+__all__ = ["FitBar", "ProgressBar", "show_progress"]
 
 
 def show_progress(wanted: bool | None) -> bool:
@@ -58,6 +58,33 @@ class ProgressBar:
     def judged(self, accepted: int, rejected: int) -> None:
         """Take back what was rejected: those texts are drawn again."""
         self._progress.update(self._task, completed=accepted, rejected=rejected)
+
+    def end(self) -> None:
+        """Close the bar."""
+        self._progress.stop()
+
+
+class FitBar:
+    """Shows a cross-validation on standard error; a ``FitObserver``."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} fits"),
+            TimeRemainingColumn(),
+            console=console or Console(stderr=True),
+        )
+        self._task: Any = None
+
+    def begin(self, fits: int, known: int) -> None:
+        """Open the bar; fits of earlier runs say nothing about speed."""
+        self._task = self._progress.add_task("training", total=fits, completed=known)
+        self._progress.start()
+
+    def finished(self, fits: int) -> None:
+        """Count fits."""
+        self._progress.advance(self._task, fits)
 
     def end(self) -> None:
         """Close the bar."""

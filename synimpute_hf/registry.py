@@ -8,14 +8,48 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from importlib import metadata, resources
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from .errors import SynimputeError, nearest
 
-__all__ = ["load_plugin", "parse_spec", "plugin_file", "plugin_names"]
+__all__ = ["Settings", "load_plugin", "parse_spec", "plugin_file", "plugin_names", "read_settings"]
 
 PACKAGE = "synimpute_hf"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of a plugin's settings: a frozen dataclass whose fields are the options a user may write."""
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def read_settings(who: str, settings_class: type[S], options: Mapping[str, Any], error: type[SynimputeError]) -> S:
+    """Read a plugin's options into its settings.
+
+    Args:
+        who: the plugin, as messages call it, such as ``classifier 'linear'``.
+        settings_class: dataclass of the options that it takes.
+        options: by name; strings are converted.
+        error: the exception to raise when an option is unknown or of a wrong type.
+    """
+    known = [field.name for field in fields(settings_class)]
+    for name in options:
+        if name not in known:
+            raise error(
+                f"The {who} takes no option {name!r}. It takes: {', '.join(known) or 'none'}.{nearest(name, known)}"
+            )
+    try:
+        return TypeAdapter(settings_class).validate_python(dict(options))
+    except ValidationError as problem:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in problem.errors())
+        raise error(f"The {who}: {problems}.") from problem
 
 
 def _files(room: str, suffix: str) -> dict[str, Any]:
@@ -68,13 +102,16 @@ def parse_spec(spec: str) -> tuple[str, str, dict[str, str]]:
     ('transformers', 'Qwen/Qwen3-0.6B', {'batch_size': '8'})
     >>> parse_spec("echo:delay=0.1")
     ('echo', '', {'delay': '0.1'})
+    >>> parse_spec("eda,alpha=0.1")
+    ('eda', '', {'alpha': '0.1'})
     """
-    name, _, rest = spec.partition(":")
+    match = re.match(r"([^:,]*)[:,]?(.*)$", spec, re.DOTALL)
+    name, rest = match.groups() if match else (spec, "")
     argument, options = "", {}
-    for index, part in enumerate(re.split(r",(?=[a-z_]+=)", rest)):
-        match = re.match(r"([a-z_]+)=(.*)$", part, re.DOTALL)
-        if match:
-            options[match[1]] = match[2]
+    for index, part in enumerate(re.split(r",(?=[A-Za-z_]+=)", rest)):
+        option = re.match(r"([A-Za-z_]+)=(.*)$", part, re.DOTALL)
+        if option:
+            options[option[1]] = option[2]
         elif index == 0:
             argument = part
     return name.strip(), argument, options

@@ -6,9 +6,19 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .assembly import Amounts
     from .records import Estimate, Outcome, Plan, Prompt
 
-__all__ = ["dollars", "duration", "outcome_table", "paid_line", "plan_tables", "preview_table"]
+__all__ = [
+    "amounts_table",
+    "dollars",
+    "duration",
+    "estimate_line",
+    "outcome_table",
+    "paid_line",
+    "plan_tables",
+    "preview_table",
+]
 
 
 def duration(seconds: float) -> str:
@@ -93,6 +103,20 @@ def estimate_line(estimate: Estimate) -> str:
         f"Takes: {estimate.calls:,} calls, more for rejected texts; about {estimate.prompt_tokens:,} prompt and "
         f"{estimate.answer_tokens:,} answer tokens (estimated); {time}; {cost}"
     )
+
+
+def amounts_table(amounts: Amounts) -> Any:
+    """Return how many texts a cross-validation needs, a line a class."""
+    from rich.text import Text
+
+    names = [("class", False), ("for the arms", True), ("more for whole folds", True), ("in all", True)]
+    nested = amounts.nested.any()
+    table = _table(*names, *([("nested, besides", True)] if nested else []), title="Synthetic texts")
+    for name, planned, enough, anew in zip(amounts.names, amounts.planned, amounts.enough, amounts.nested, strict=True):
+        if enough or anew:
+            cells = [f"{planned:,}", f"{enough - planned:,}", f"{enough:,}", *([f"{anew:,}"] if nested else [])]
+            table.add_row(Text(name), *cells)
+    return table
 
 
 def outcome_table(outcome: Outcome) -> Any:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Union
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from ..budget import Ledger
-from ..errors import GeneratorError, nearest
+from ..errors import GeneratorError
 from ..prices import Price
 from ..records import Candidate, Failure, Prompt
+from ..registry import Settings, read_settings
 
 __all__ = ["Answers", "Generator", "SamplingSettings", "Settings"]
 
 Answers = Sequence[tuple[Prompt, Union[Candidate, Failure]]]  # noqa: UP007
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Base of a generator's settings: a frozen dataclass whose fields are the options a user may write."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +80,7 @@ class Generator(ABC):
                 else (f"takes nothing but options after the colon, such as {cls.key}:key=value; got {argument!r}")
             )
             raise GeneratorError(f"The generator {cls.key!r} {expected}.")
-        known = [field.name for field in fields(cls.settings_class)]
-        for name in options:
-            if name not in known:
-                raise GeneratorError(
-                    f"The generator {cls.key!r} takes no option {name!r}. It takes: "
-                    f"{', '.join(known) or 'none'}.{nearest(name, known)}"
-                )
-        try:
-            settings = TypeAdapter(cls.settings_class).validate_python(dict(options))
-        except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise GeneratorError(f"The generator {cls.key!r}: {problems}.") from error
+        settings = read_settings(f"generator {cls.key!r}", cls.settings_class, options, GeneratorError)
         return cls(argument, settings)
 
     @property

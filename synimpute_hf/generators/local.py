@@ -105,7 +105,8 @@ def _load(weights: Path) -> tuple[Any, Any]:
     """Load the model, from a converted copy when there is one: half a second instead of twenty."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from ..causal_lm import best_dtype, load_quietly
+    from ..causal_lm import best_dtype
+    from ..pretrained import load_quietly
 
     cache = Path(os.environ.get("SYNIMPUTE_CACHE") or platformdirs.user_cache_dir("synimpute_hf"))
     copy = cache / f"smollm2-135m-instruct-{SHA256[:12]}"
@@ -120,7 +121,7 @@ def _convert(weights: Path, copy: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    from ..causal_lm import load_quietly
+    from ..pretrained import load_quietly
 
     found = hashlib.sha256(weights.read_bytes()).hexdigest()
     if found != SHA256:

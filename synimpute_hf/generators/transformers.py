@@ -83,7 +83,7 @@ class TransformersGenerator(Generator):
                 )
         import transformers
 
-        from ..causal_lm import load_quietly
+        from ..pretrained import load_quietly
 
         if self.settings.revision:
             kwargs["revision"] = self.settings.revision

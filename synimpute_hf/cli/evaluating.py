@@ -1,0 +1,240 @@
+"""``synimpute crossval``, ``calibrate`` and ``report``."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import PlanError
+from .base import DataArgument, Job, app, option, pairs, say, with_job
+
+if TYPE_CHECKING:
+    from ..assembly import Amounts
+
+__all__ = ["calibrate", "crossval", "report"]
+
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder of finished fits, facts and report.")]
+FoldsOption = Annotated[int, option("Parts of one repeat (default 10).")]
+RepeatsOption = Annotated[int, option("How often the originals are split anew (default 10).")]
+ClassifierOption = Annotated[
+    str,
+    option(
+        "linear (default: logistic regression on embeddings), linear:ENCODER, transformers:MODEL,preset=paper-short; "
+        "without a model the encoder that comes with a pip package."
+    ),
+]
+GroupsOption = Annotated[str | None, option("Column (document, author, debate) whose rows stay on one side of a fold.")]
+KeepOption = Annotated[
+    list[str] | None,
+    option("Thin a class to so many originals, CLASS=ROWS; the rest make the ceiling. May be repeated."),
+]
+HoldoutOption = Annotated[
+    str | None, option("Test set for the protocol holdout: a share to set aside (0.2), a split of DATA, or a file.")
+]
+MarginOption = Annotated[float, option("Largest difference of a score that does not matter (default 0.02).")]
+ExtraOption = Annotated[
+    bool, typer.Option("--extra/--no-extra", help="Write more texts than the target asks for, enough for every fold.")
+]
+JobsOption = Annotated[int | None, option("Fits at a time; by default one a core, or all that a cluster has.")]
+BackendOption = Annotated[str, option("Where fits run: loky (processes, the default), ray or dask.")]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The options that crossval and calibrate share, as they were given."""
+
+    job: Job
+    data: str
+    output: Path
+    folds: int
+    repeats: int
+    classifier: str
+    groups: str | None
+    keep: list[str] | None
+    holdout: str | None
+    margin: float
+    extra: bool
+    jobs: int | None
+    backend: str
+
+    def read(self) -> tuple[Any, dict[str, Any]]:
+        """Read DATA; returns its rows, and the settings of a CrossValidation."""
+        import datasets
+
+        from ..inputs import read_data
+
+        datasets.disable_progress_bars()
+        splits, split = read_data(self.data, self.job.split, self.job.config)
+        settings = {
+            "folds": self.folds,
+            "repeats": self.repeats,
+            "seed": self.job.seed,
+            "classifier": self.classifier,
+            "groups": self.groups,
+            "keep": {name: _whole(rows) for name, rows in pairs(self.keep or [], "--keep").items()},
+            "holdout": self._holdout(splits),
+            "margin": self.margin,
+            "enough": self.extra,
+            "jobs": self.jobs,
+            **{name: getattr(self.job, name) for name in ("text", "label", "id")},
+        }
+        return splits[split], settings
+
+    def _holdout(self, splits: dict[str, Any]) -> Any:
+        from ..inputs import read_data
+
+        if self.holdout is None or re.fullmatch(r"[0-9.]+", self.holdout):
+            return None if self.holdout is None else float(self.holdout)
+        if self.holdout in splits:
+            return splits[self.holdout]
+        others, split = read_data(self.holdout)
+        return others[split]
+
+    def finish(self, facts: dict[str, Any]) -> None:
+        """Write the report and show what was found."""
+        from ..report import tables, write_report
+
+        facts["command"] = shlex.join(["synimpute", *sys.argv[1:]])
+        _write_facts(self.output, facts)
+        files = write_report([facts], self.output)
+        if self.job.as_json:
+            fields = ("summary", "comparisons", "inflation", "overfitting", "ranking", "alarms", "calibration")
+            typer.echo(json.dumps({name: facts[name] for name in fields}, ensure_ascii=False, indent=2))
+            return
+        say(*tables(facts), *facts.get("advice", ()), f"Report: {files[0]}   Facts: {self.output / 'crossval.json'}")
+
+
+def _whole(text: str) -> int:
+    if not text.isdigit():
+        raise PlanError(f"--keep expects CLASS=ROWS with a whole number, got {text!r}.")
+    return int(text)
+
+
+def _write_facts(folder: Path, facts: dict[str, Any]) -> None:
+    (folder / "crossval.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _listed(text: str) -> list[str]:
+    """Split at commas, but not at those between an arm's own options."""
+    return [part.strip() for part in re.split(r",(?![A-Za-z_]+=)", text) if part.strip()]
+
+
+def _name(data: str) -> str:
+    return Path(data).name if Path(data).exists() else data
+
+
+def _amounts(amounts: Amounts) -> None:
+    """Show how many texts a cross-validation writes, and why more than the target asks for."""
+    from ..tables import amounts_table, estimate_line
+
+    say(amounts_table(amounts), estimate_line(amounts.estimate))
+
+
+@app.command()
+@with_job
+def crossval(
+    data: DataArgument,
+    job: Job,
+    output: OutputOption,
+    arms: Annotated[
+        str | None,
+        option(
+            "Ways to train, with commas between: original, threshold, class_weights, oversample, eda, ssmba:MODEL, "
+            "imputed, imputed+class_weights, imputed+contrast, imputed:weight=0.5, ceiling."
+        ),
+    ] = None,
+    protocols: Annotated[str, option("seed_aware (default), nested, holdout, with commas between.")] = "seed_aware",
+    inflation: Annotated[
+        bool, typer.Option("--inflation/--no-inflation", help="Measure 'imputed' the paper's way, too.")
+    ] = True,
+    folds: FoldsOption = 10,
+    repeats: RepeatsOption = 10,
+    classifier: ClassifierOption = "linear",
+    groups: GroupsOption = None,
+    keep: KeepOption = None,
+    holdout: HoldoutOption = None,
+    margin: MarginOption = 0.02,
+    extra: ExtraOption = True,
+    jobs: JobsOption = None,
+    backend: BackendOption = "loky",
+    plan_only: Annotated[bool, typer.Option("--plan", help="Show how many texts would be written, and stop.")] = False,
+) -> None:
+    """Compare ways to train by cross-validation without a leak. Run again with more arms: only what is new runs."""
+    from ..arms import DEFAULT_ARMS
+    from ..crossval import CrossValidation
+    from ..engines import engine
+
+    run = _Run(job, data, output, folds, repeats, classifier, groups, keep, holdout, margin, extra, jobs, backend)
+    rows, settings = run.read()
+    chosen = DEFAULT_ARMS if arms is None else _listed(arms)
+    validation = CrossValidation(arms=chosen, protocols=_listed(protocols), inflation=inflation, **settings)
+    output.mkdir(parents=True, exist_ok=True)
+    impute = job.imputer(output / "journal.sqlite")
+    if not job.as_json:
+        _amounts(validation.plan(rows, impute))
+    if plan_only:
+        return
+    with engine(backend, jobs):
+        facts = validation.run(rows, impute, output, source=_name(data))
+    run.finish(facts)
+
+
+@app.command()
+@with_job
+def calibrate(
+    data: DataArgument,
+    job: Job,
+    output: OutputOption,
+    shares: Annotated[str, option("Shares of the synthetic texts (default 0.25,0.5,0.75,1).")] = "0.25,0.5,0.75,1",
+    folds: FoldsOption = 10,
+    repeats: RepeatsOption = 10,
+    classifier: ClassifierOption = "linear",
+    groups: GroupsOption = None,
+    keep: KeepOption = None,
+    holdout: HoldoutOption = None,
+    margin: MarginOption = 0.02,
+    extra: ExtraOption = True,
+    jobs: JobsOption = None,
+    backend: BackendOption = "loky",
+) -> None:
+    """Find how many synthetic texts are too many: overfitting over the share of texts, nothing paid twice."""
+    from ..calibration import calibrate as curve
+    from ..engines import engine
+
+    run = _Run(job, data, output, folds, repeats, classifier, groups, keep, holdout, margin, extra, jobs, backend)
+    rows, settings = run.read()
+    try:
+        parts = [float(part) for part in shares.split(",")]
+    except ValueError as error:
+        raise PlanError(f"--shares expects numbers with commas between, such as 0.25,0.5,1; got {shares!r}.") from error
+    output.mkdir(parents=True, exist_ok=True)
+    with engine(backend, jobs):
+        facts = curve(
+            rows, job.imputer(output / "journal.sqlite"), shares=parts, output=output, source=_name(data), **settings
+        )
+    run.finish(facts)
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="Folders that crossval or calibrate wrote; several: compared.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder (default: the first of them).")] = None,
+    formats: Annotated[
+        str, typer.Option("--formats", help="Of html, md, tex, csv, png, svg.")
+    ] = "html,md,tex,csv,png,svg",
+) -> None:
+    """Write tables, figures and one self-contained page; with several runs, a learning curve besides."""
+    from ..report import read_facts, tables, write_report
+
+    found = [read_facts(folder) for folder in folders]
+    files = write_report(found, output or folders[0], _listed(formats))
+    for facts in found:
+        say(*tables(facts))
+    say(f"Report: {files[0]}")
