@@ -96,7 +96,7 @@ def _advice(facts: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
     fine = [point for point in points if point["overfitting"] is not None and point["overfitting"] <= ADVISED]
     if points[-1] in fine:
         gap = 100 * points[-1]["overfitting"]
-        return f"Class {name!r}: all synthetic texts together overfit by {gap:.1f} points, 4 at most are advised: keep all."
+        return f"Class {name!r}: all synthetic texts together overfit by {gap:.1f} points, up to 4 are fine: keep all."
     if fine:
         best = fine[-1]
         rows = entry["originals"] + round(best["share"] * (entry["target"] - entry["originals"]))
@@ -107,6 +107,6 @@ def _advice(facts: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
         )
     return (
         f"Class {name!r}: even {points[0]['share']:.0%} of the synthetic texts overfit by more than 4 points. Fewer do "
-        "not help: try another prompt (--prompt, --category-description), a better generator, or more originals. Report "
-        "the seed-aware score: this does not touch it."
+        "not help: try another prompt (--prompt, --category-description), a better generator, or more originals. "
+        "Report the seed-aware score: this does not touch it."
     )

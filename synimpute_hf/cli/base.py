@@ -29,7 +29,10 @@ __all__ = [
     "with_job",
 ]
 
-SHORT, WRONG, BUDGET, INTERRUPTED = 1, 2, 3, 130
+SHORT = 1
+WRONG = 2
+BUDGET = 3
+INTERRUPTED = 130
 
 app = typer.Typer(
     add_completion=False,
