@@ -8,18 +8,32 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .callback import SyntheticImputationCallback
+    from .crossval import CrossValidation
     from .imputer import SyntheticImputer
     from .journal import Journal
     from .mapping import explode
     from .prompts import load_prompt
     from .records import Outcome, Plan
 
-__all__ = ["Journal", "Outcome", "Plan", "SyntheticImputer", "__version__", "explode", "load_prompt"]
+__all__ = [
+    "CrossValidation",
+    "Journal",
+    "Outcome",
+    "Plan",
+    "SyntheticImputationCallback",
+    "SyntheticImputer",
+    "__version__",
+    "explode",
+    "load_prompt",
+]
 
 _HOMES = {
+    "CrossValidation": "crossval",
     "Journal": "journal",
     "Outcome": "records",
     "Plan": "records",
+    "SyntheticImputationCallback": "callback",
     "SyntheticImputer": "imputer",
     "explode": "mapping",
     "load_prompt": "prompts",

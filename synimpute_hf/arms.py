@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +76,7 @@ def parse_arm(text: str) -> Arm:
         make_augmenter(base)  # tells now what is wrong with it
     contrast = ""
     for modifier in modifiers:
-        what, _, given = parse_spec(modifier)
+        what, more, given = parse_spec(modifier)
         if what not in MODIFIERS:
             raise PlanError(
                 f"The arm {text!r}: after a plus expected one of {', '.join(MODIFIERS)}, got {modifier!r}."
@@ -83,11 +84,13 @@ def parse_arm(text: str) -> Arm:
             )
         if what == "contrast":
             contrast = given.get("match", "share")
-            if name != IMPUTED or contrast not in ("share", "number") or set(given) - {"match"}:
+            if name != IMPUTED or contrast not in ("share", "number") or more or set(given) - {"match"}:
                 raise PlanError(
                     f"The arm {text!r}: contrast stands with imputed, as imputed+contrast (the same share of synthetic "
                     "texts in every class) or imputed+contrast:match=number (the same number)."
                 )
+        elif more or given:
+            raise PlanError(f"The arm {text!r}: class_weights takes no options.")
     weighted = name == "class_weights" or any(modifier.startswith("class_weights") for modifier in modifiers)
     made = "" if name in ("original", "threshold", "class_weights") else name if name in BASES else base
     return Arm(text.strip(), made, **settings, contrast=contrast, class_weights=weighted, threshold=name == "threshold")
@@ -98,7 +101,7 @@ def _number(arm: str, key: str, value: str) -> float:
         number = float(value)
     except ValueError:
         number = 0.0
-    if key not in ("weight", "share") or not number > 0 or (key == "share" and number > 1):
+    if key not in ("weight", "share") or not 0 < number < math.inf or (key == "share" and number > 1):
         raise PlanError(f"The arm {arm!r}: expected weight=λ above 0 or share=s in (0, 1], got {key}={value}.")
     return number
 

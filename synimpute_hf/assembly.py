@@ -56,7 +56,7 @@ class Amounts:
         planned: what the arms need when all originals train.
         enough: what lets every fold reach its target.
         nested: what ``nested`` writes besides, over all folds.
-        estimate: calls, tokens, time and cost of ``enough``; ``nested`` costs as much a text.
+        estimate: calls, tokens, time and cost of ``enough`` and ``nested`` together.
     """
 
     names: tuple[str, ...]
@@ -97,7 +97,8 @@ def assemble(
     """
     whole, writer = _begin(sample, arms, protocols, impute, folds, repeats, seed)
     if writer is not None and any(arm.made == IMPUTED for arm in arms):
-        _write(whole, arms, writer, enough)
+        if set(whole.folds) != {"nested"}:
+            _write(whole, arms, writer, enough)
         if "nested" in whole.folds:
             _write_nested(whole, arms, writer)
     for spec in dict.fromkeys(arm.augmenter for arm in arms if arm.augmenter):
@@ -124,12 +125,13 @@ def plan_amounts(
     none = np.zeros_like(whole.quota.wanted)
     if writer is None:
         return Amounts(whole.corpus.names, none, none, none, Estimate(0, 0, 0, 0.0, "", 0.0))
-    planned = _needs(arms, whole.quota, whole.quota.originals)
-    enough = _enough(whole, arms, writer)
-    nested = none
+    planned, enough, nested = none, none, none
+    if set(whole.folds) != {"nested"}:
+        planned = _needs(arms, whole.quota, whole.quota.originals)
+        enough = _enough(whole, arms, writer)
     for fold in whole.folds.get("nested", ()):
         nested = nested + _needs(arms, whole.quota, _by_class(whole.corpus, fold.train))
-    estimate = writer.fitted(_by_name(whole.corpus, enough)).plan.estimate
+    estimate = writer.fitted(_by_name(whole.corpus, enough + nested)).plan.estimate
     return Amounts(whole.corpus.names, planned, enough, nested, estimate)
 
 
@@ -270,15 +272,24 @@ def _enough(whole: Assembly, arms: Sequence[Arm], writer: _Writer) -> np.ndarray
     """
     corpus, quota, group = whole.corpus, whole.quota, whole.links.group
     amounts = _needs(arms, quota, quota.originals)
-    drawn = writer.sources({name: 6 * amount + 60 for name, amount in _by_name(corpus, amounts).items()})
-    for fold in _clean_folds(whole):
-        needs = _needs(arms, quota, _by_class(corpus, fold.train))
-        tested = set(group[fold.test].tolist())
-        for code in np.flatnonzero(needs):
-            sources = drawn[corpus.names[code]]
-            clean = np.cumsum([tested.isdisjoint(group[rows].tolist()) for rows in sources])
-            enough = int(np.searchsorted(clean, needs[code])) + 1
-            amounts[code] = max(amounts[code], min(enough, len(sources)))
+    needed = amounts
+    ahead = {name: 6 * amount + 60 for name, amount in _by_name(corpus, needed).items()}
+    for _ in range(ROUNDS):
+        drawn = writer.sources(ahead)
+        amounts, scarce = needed.copy(), set()
+        for fold in _clean_folds(whole):
+            needs = _needs(arms, quota, _by_class(corpus, fold.train))
+            tested = set(group[fold.test].tolist())
+            for code in np.flatnonzero(needs):
+                sources = drawn[corpus.names[code]]
+                clean = np.cumsum([tested.isdisjoint(group[rows].tolist()) for rows in sources])
+                enough = int(np.searchsorted(clean, needs[code])) + 1
+                amounts[code] = max(amounts[code], min(enough, len(sources)))
+                if enough > len(sources):
+                    scarce.add(corpus.names[code])
+        if not scarce:
+            break
+        ahead |= {name: 3 * ahead[name] for name in scarce}  # few folds: hardly a draw is clean of a whole test part
     return amounts
 
 
@@ -315,7 +326,6 @@ def _write(whole: Assembly, arms: Sequence[Arm], writer: _Writer, enough: bool) 
         "extra_for_folds": int((amounts - planned).sum()),
         "contrast": int(planned[quota.wanted == 0].sum()),
         "written_by_class": _by_name(base, written),
-        "asked_now": outcome.asked,
         "cost_usd": outcome.cost_usd,
         "stopped": outcome.stopped,
         "settings": {**imputer.settings(), "generator": imputer.generator_identity()},
@@ -336,17 +346,26 @@ def _write_nested(whole: Assembly, arms: Sequence[Arm], writer: _Writer) -> None
     """Write texts anew from each fold's training part, all through the same journal."""
     corpus = whole.corpus
     made: list[Extra] = []
+    costs = [whole.generation["cost_usd"]] if whole.generation else []
     for fold in whole.folds["nested"]:
         needs = _needs(arms, whole.quota, _by_class(corpus, fold.train))
         imputer = writer.fitted(_by_name(corpus, needs), fold.train)
-        _, extras = writer.write(imputer)
+        outcome, extras = writer.write(imputer)
+        costs.append(outcome.cost_usd)
         for row in extras:
             kind = kind_in(row.kind, "nested", fold)
             made.append(
                 Extra(row.text, row.label, kind, row.sources, f"{row.row_id}@{fold.repeat}.{fold.number}", row.draw)
             )
     whole.corpus = corpus.extended(made)
-    whole.generation = {**(whole.generation or {}), "nested": len(made)}
+    whole.generation = {
+        "generator": imputer.plan.generator,
+        "needed": int(whole.quota.wanted.sum()),
+        "settings": {**imputer.settings(), "generator": imputer.generator_identity()},
+        **(whole.generation or {}),
+        "nested": len(made),
+        "cost_usd": None if None in costs else sum(costs),
+    }
 
 
 # -- texts of augmenters --------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """``SyntheticImputationCallback``: imputation in an ordinary ``transformers.Trainer`` script.
 
 ``attach`` puts the imputed training set in place, refuses a leak into the evaluation sets, and holds back a share of
-the synthetic rows. Each evaluation then says how much better the classifier looks on synthetic texts than it is.
+the synthetic rows. Each evaluation then says how much better the classifier looks on synthetic texts than it is, and a
+cross-validation after training compares what was trained with other ways to train.
 """
 
 from __future__ import annotations
@@ -9,36 +10,46 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import logging
 import os
 import platform
 import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, Features, concatenate_datasets
+from datasets import ClassLabel, Dataset, Features, concatenate_datasets, load_from_disk
 
 from .columns import is_blank, plain_label
 from .errors import (
     ColumnError,
     DataError,
+    GeneratorError,
     LeakageError,
     MissingPackageError,
     NotFittedError,
     PlanError,
+    SynimputeError,
     SynimputeWarning,
     nearest,
 )
 from .folds import near_twins
 from .imputer import SyntheticImputer
 from .mapping import PROVENANCE
+from .pretrained import load_model, resolve_model
+from .registry import load_plugin
 from .seeding import canonical_json, derive_seed, digest
 from .version import __version__
 
@@ -63,6 +74,34 @@ OTHER_ROWS = (
     "imputer that is not fitted, or fit it on train_dataset."
 )
 LIBRARIES = ("accelerate", "datasets", "torch", "transformers")
+LOG = logging.getLogger(__name__)
+CROSSVAL = "crossval"
+FITS = "_crossval"
+"""Where finished fits are kept. They hold what augmenters make of originals; the underscore keeps them out of
+``push_to_hub``, which uploads the rest of the output folder."""
+OURS = ("text", "label", "id", "keep", "holdout")
+"""Settings of a cross-validation that the trainer's imputed rows leave no choice of."""
+KEPT = (
+    *("settings", "classes", "data", "notes", "test_share", "summary", "comparisons", "inflation", "overfitting"),
+    *("ranking", "alarms", "leak_check", "versions"),
+)
+ALIKE = {
+    "optim": ("adamw_torch", "adamw_torch_fused"),
+    "lr_scheduler_type": ("linear",),
+    "label_smoothing_factor": (0,),
+    "adam_beta1": (0.9,),
+    "adam_beta2": (0.999,),
+    "adam_epsilon": (1e-6,),
+    "max_grad_norm": (1.0,),
+    "neftune_noise_alpha": (None,),
+    "fp16": (False,),
+    "load_best_model_at_end": (False,),
+}
+"""How the fits of a cross-validation train where nothing can be set, by the name of the trainer's argument."""
+BEAT = 20.0
+CHILD = "import sys; from synimpute_hf.callback import _run_job; _run_job(sys.argv[1])"
+LAUNCHED = re.compile(r"(ACCELERATE|FSDP|MASTER|ROLE|TORCHELASTIC)_|((GROUP|LOCAL)_)?(RANK|WORLD_SIZE)$")
+"""Environment variables by which torchrun and accelerate make a process one of several."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +144,17 @@ class SyntheticImputationCallback(TrainerCallback):  # type: ignore[misc]
     on ``original``, a share between -1 and 1. The imputed classes are more frequent in ``augmented``, which by itself
     raises their F1 a little; the more so, the larger ``holdback``.
 
+    With ``crossval``, the end of training is followed by a cross-validation of the training rows, in a process of its
+    own. Each of its fits begins where the trainer's model began (``model.config._name_or_path``) and takes the
+    trainer's learning rate, weight decay, bf16, batch size, epochs or steps, warmup, seed and longest input; what it
+    cannot repeat, such as another optimiser or a loss of your own, is told when the callback is attached. It costs no
+    trained model: where it fails, a warning says why. Finished fits are kept in ``OUTPUT_DIR/_crossval``, so that a
+    second training of the same rows makes only what is new; results are in ``OUTPUT_DIR/crossval``.
+
     Under torchrun (on CPUs with ``TrainingArguments(use_cpu=True)``) the main process generates, and the others find
     every answer in the journal, which all must reach; where that takes longer than
-    ``TrainingArguments(ddp_timeout=1800)`` seconds, generate beforehand (``impute.generate()``) or raise it.
+    ``TrainingArguments(ddp_timeout=1800)`` seconds, generate beforehand (``impute.generate()``) or raise it. The
+    cross-validation is the main process's, too; for it the others wait as long as it takes.
 
     Args:
         impute: fitted on exactly the trainer's training set, or not fitted.
@@ -118,10 +165,17 @@ class SyntheticImputationCallback(TrainerCallback):  # type: ignore[misc]
         max_overfitting: stop training when ``eval_overfitting`` is above this share, such as 0.05; None never stops.
         holdback: share of each class's synthetic rows that does not train, between 0 and 1; at least one row. They are
             chosen by row id and the imputer's seed, so that more rows later leave most of them as they are.
+        crossval: settings of a ``CrossValidation`` to run when training ends, such as ``{"folds": 5, "repeats": 2,
+            "arms": ["original", "class_weights", "imputed"], "groups": "author"}``; True takes its defaults (10 x 10
+            folds of seven arms: about a thousand fits). A ``"classifier"`` in it takes the place of the trainer's
+            model and arguments. The rows are the trainer's originals and all synthetic rows, held-back ones included.
+            Nothing is written for it: with k folds and five sources a text, a fold trains on about ((k - 1) / k)^5 of
+            the synthetic rows, and ``facts["crossval"]["trained"]`` says how many it lacked. Where that is too few,
+            take more folds, or ``CrossValidation`` itself, which writes enough.
 
     Attributes:
-        facts: JSON-able: plan, outcome, counts, held-back rows, leak check, overfitting, versions. It is written to
-            ``synimpute.json`` in the trainer's output folder, without any original's text.
+        facts: JSON-able: plan, outcome, counts, held-back rows, leak check, overfitting, cross-validation, versions.
+            It is written to ``synimpute.json`` in the trainer's output folder, without any original's text.
         stopped: why training was stopped, or empty.
 
     Raises:
@@ -137,6 +191,7 @@ class SyntheticImputationCallback(TrainerCallback):  # type: ignore[misc]
         label: str | None = None,
         max_overfitting: float | None = None,
         holdback: float = 0.1,
+        crossval: Mapping[str, Any] | bool | None = None,
     ) -> None:
         if not 0 <= holdback < 1:
             raise PlanError(f"holdback={holdback}: expected a share, at least 0 and below 1, such as 0.1.")
@@ -150,9 +205,11 @@ class SyntheticImputationCallback(TrainerCallback):  # type: ignore[misc]
         self.label = label
         self.max_overfitting = max_overfitting
         self.holdback = holdback
+        self.crossval = crossval
         self.facts: dict[str, Any] = {}
         self.stopped = ""
         self._trainer: Trainer | None = None
+        self._job: _Job | None = None
         self._f1: list[float] | None = None
         self._before: tuple[int, list[float]] | None = None
         self._advised = False
@@ -174,13 +231,14 @@ class SyntheticImputationCallback(TrainerCallback):  # type: ignore[misc]
             LeakageError: an evaluated text, or its like, would help to train; or nothing shows that it would not.
             ColumnError: a column is missing, such as the text.
             DataError: a set is no ``datasets.Dataset``, or processes came to hold different rows.
-            PlanError: settings that cannot work together.
+            PlanError: settings that cannot work together, or a cross-validation that cannot be.
             GenerationError: requests failed; what was answered is in the journal.
         """
         if self._trainer is trainer:
             return self
         given = _named(trainer.eval_dataset)
         self._check(trainer, given)
+        begin = _check_crossval(trainer, self.crossval) if self.crossval else None
         train = trainer.train_dataset
         text, label, renames = self._fit(train)
         _check_shown(given, text)
@@ -190,6 +248,8 @@ class SyntheticImputationCallback(TrainerCallback):  # type: ignore[misc]
         leaks = _check_made(sets)
         rows = _joined([sets.originals, sets.trained])
         code = _digest(rows, sets.text, sets.label)
+        if self.crossval:
+            self._job = _plan_crossval(trainer, sets, self.crossval, begin, self.impute.missing_label)
         _check_processes(trainer.args, code, len(rows))
         self.facts = self._first_facts(sets, leaks, code)
         self._put(trainer, sets, rows)
@@ -434,9 +494,20 @@ class SyntheticImputationCallback(TrainerCallback):  # type: ignore[misc]
     # -- after training -----------------------------------------------------------------------------------------
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Write the facts into the output folder, by the main process."""
+        """Cross-validate where that was asked for, and write the facts into the output folder; the main process."""
         if state.is_world_process_zero:
             self._write(args)
+        if self._job is None:
+            return
+        found = _cross_validate(self._job, args, state.is_world_process_zero)
+        unlike = list(self._job.unlike)
+        if state.global_step < state.max_steps:
+            unlike.append(f"it ended at step {state.global_step} of {state.max_steps}, and the fits run to their end")
+        self.facts["crossval"] = {**found, "unlike": unlike}
+        if state.is_world_process_zero:
+            self._write(args)
+            if "error" in found:
+                warnings.warn(f"The cross-validation failed: {found['error']}", SynimputeWarning, stacklevel=2)
 
     def _write(self, args: Any) -> None:
         folder = Path(args.output_dir)
@@ -470,6 +541,7 @@ class SyntheticImputationCallback(TrainerCallback):  # type: ignore[misc]
             "leak_check": dict(leaks),
             "max_overfitting": self.max_overfitting,
             "overfitting": [],
+            "crossval": None if self._job is None else {"unlike": self._job.unlike},
             "stopped": "",
             "versions": {
                 "synimpute_hf": __version__,
@@ -489,7 +561,7 @@ class SyntheticImputationCallback(TrainerCallback):  # type: ignore[misc]
         self._write(trainer.args)
         path = Path(trainer.args.output_dir) / "README.md"
         card = path.read_text(encoding="utf-8")
-        section = _card_section(self.facts, self._reported(trainer))
+        section = _card_section(self.facts, self._reported(trainer)) + _crossval_section(self.facts["crossval"] or {})
         head, mark, tail = card.partition("\n## Training procedure\n")
         path.write_text(f"{head.rstrip()}\n\n{section}{mark}{tail}", encoding="utf-8")
 
@@ -716,13 +788,8 @@ def _check_twins(given: Mapping[str, Dataset], text: str, texts: Sequence[Any], 
         if not is_blank(written)
     ]
     others = [written for written in texts if not is_blank(written)]
-    count = len(tests)
-    found = []
-    size = max(count, 1000)  # in parts, for near_twins also compares the others with each other
-    for start in range(0, len(others) if count else 0, size):
-        part = others[start : start + size]
-        pairs = near_twins([*(test[2] for test in tests), *part], count)
-        found += [(tests[a], part[b - count]) for a, b in pairs.tolist() if a < count <= b]
+    pairs = near_twins([test[2] for test in tests], others=others)
+    found = [(tests[a], others[b]) for a, b in pairs.tolist()]
     if found:
         (name, number, written), twin = found[0]
         numbers = sorted({test[1] for test, _ in found if test[0] == name})
@@ -732,7 +799,7 @@ def _check_twins(given: Mapping[str, Dataset], text: str, texts: Sequence[Any], 
             "eval_dataset.filter(lambda row, k: k not in {…}, with_indices=True), or split by text or author, so that "
             "twins stay together."
         )
-    return count
+    return len(tests)
 
 
 def _check_made(sets: _Sets) -> dict[str, int]:
@@ -791,6 +858,292 @@ def _check_processes(args: Any, code: str, count: int) -> None:
             f"The processes hold different training rows ({', '.join(str(n) for _, n in found)}). Each must load the "
             "same train_dataset and reach the same journal: SyntheticImputer(journal=PATH) on a disk that all see."
         )
+
+
+@dataclass(frozen=True)
+class _Begin:
+    """What every fit of the cross-validation begins from.
+
+    Attributes:
+        source: what ``from_pretrained`` takes.
+        kind: class of the model that it loads.
+        tokenizer: the one that belongs to it.
+    """
+
+    source: str
+    kind: str
+    tokenizer: Any
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A cross-validation that is to follow the training.
+
+    Attributes:
+        settings: of ``CrossValidation``, JSON-able; a classifier's are a list of its source and its options.
+        rows: originals and synthetic rows.
+        unlike: in what its fits are not like the training, in words.
+    """
+
+    settings: dict[str, Any]
+    rows: Dataset
+    unlike: list[str]
+
+
+def _given(crossval: Mapping[str, Any] | bool) -> dict[str, Any]:
+    return dict(crossval) if isinstance(crossval, Mapping) else {}
+
+
+def _check_crossval(trainer: Trainer, crossval: Mapping[str, Any] | bool) -> _Begin | None:
+    """Refuse a cross-validation that cannot be, before anything is paid; returns what its fits begin from."""
+    from .crossval import CrossValidation
+
+    settings = _given(crossval)
+    known = sorted(set(inspect.signature(CrossValidation).parameters).difference(OURS))
+    for name in settings:
+        if name not in known:
+            raise PlanError(f"crossval takes no {name!r} here. It takes: {', '.join(known)}.{nearest(name, known)}")
+    CrossValidation(**settings)  # tells now what is wrong with it
+    groups, columns = settings.get("groups"), trainer.train_dataset.column_names
+    if groups is not None and groups not in columns:
+        raise ColumnError(f"train_dataset has no column {groups!r}, the crossval's groups.{nearest(groups, columns)}")
+    if "classifier" in settings:
+        return None
+    path = str(getattr(trainer.model.config, "_name_or_path", "") or "")
+    other = "Or name what to cross-validate: crossval={'classifier': 'linear', …}."
+    if not path:
+        raise PlanError(
+            "The cross-validation begins every fit from the model's first weights, and trainer.model was made without "
+            f"any (config._name_or_path is empty). Load it with from_pretrained. {other}"
+        )
+    try:
+        source = resolve_model(path)[1]
+        kind = type(load_model("AutoModelForSequenceClassification", source)).__name__
+        tokenizer = load_model("AutoTokenizer", source)
+    except GeneratorError as error:
+        raise PlanError(f"The cross-validation cannot begin from the model's first weights: {error} {other}") from error
+    folder = Path(source)
+    if folder.is_dir() and Path(trainer.args.output_dir).resolve() in (folder, *folder.parents):
+        raise LeakageError(
+            f"The cross-validation would begin from {path!r}, which this trainer wrote: its weights have seen the "
+            f"texts of every fold. Load the pretrained model, and resume with train(resume_from_checkpoint=…). {other}"
+        )
+    return _Begin(source, kind, tokenizer)
+
+
+def _plan_crossval(
+    trainer: Trainer, sets: _Sets, crossval: Mapping[str, Any] | bool, begin: _Begin | None, missing_label: Any
+) -> _Job:
+    """Settle the cross-validation, refuse one that the rows do not allow, and say in what it is unlike the training."""
+    settings = {"seed": trainer.args.seed, "missing_label": missing_label, **_given(crossval)}
+    settings |= {"text": sets.text, "label": sets.label}
+    unlike = {}
+    if begin is not None:
+        longest = _longest(sets)
+        options = _options(trainer.args, len(sets.originals) + len(sets.trained), longest)
+        settings["classifier"] = [begin.source, options]
+        unlike = _unlike(trainer, begin, sets, longest)
+    settings = json.loads(json.dumps(settings))
+    columns = [sets.text, sets.label, *PROVENANCE, *([settings["groups"]] if settings.get("groups") else [])]
+    rows = _joined([sets.originals, sets.trained, sets.held_back]).with_format(None)
+    rows = rows.select_columns(list(dict.fromkeys(columns)))
+    if not isinstance(rows.features[sets.label], ClassLabel):
+        rows = rows.cast_column(sets.label, ClassLabel(names=list(sets.names)))
+    if trainer.is_world_process_zero():
+        _validation(settings).plan(rows)
+        defaults = {field.name: field.default for field in fields(trainer.args)}
+        told = [words for name, words in unlike.items() if getattr(trainer.args, name, ...) != defaults.get(name)]
+        if told:
+            warnings.warn(
+                f"The cross-validation will not repeat all of this training: {'; '.join(told)}.",
+                SynimputeWarning,
+                stacklevel=3,
+            )
+    return _Job(settings, rows, list(unlike.values()))
+
+
+def _validation(settings: Mapping[str, Any]) -> Any:
+    from .crossval import CrossValidation
+
+    chosen = settings.get("classifier")
+    if isinstance(chosen, list):
+        chosen = load_plugin("classifiers", "transformers", PlanError).from_options(*chosen)
+    return CrossValidation(**{**settings, **({} if chosen is None else {"classifier": chosen})})
+
+
+def _longest(sets: _Sets) -> int:
+    """Return the tokens of the longest input."""
+    parts = [part.with_format(None) for part in (sets.originals, sets.trained, sets.held_back)]
+    if any("input_ids" not in part.column_names for part in parts if len(part)):
+        raise PlanError(
+            "The cross-validation needs a model that reads tokens, and train_dataset has no column 'input_ids'. Name "
+            "what to cross-validate: crossval={'classifier': 'linear', …}."
+        )
+    return max(len(ids) for part in parts if len(part) for ids in part["input_ids"])
+
+
+def _options(args: Any, rows: int, longest: int) -> dict[str, Any]:
+    """Return the options of a classifier that trains as the trainer does.
+
+    Args:
+        args: the trainer's.
+        rows: how many rows train.
+        longest: tokens of the longest input.
+    """
+    batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+    steps = -(-rows // batch)
+    epochs = args.max_steps / steps if args.max_steps > 0 else args.num_train_epochs
+    total = max(1, round(epochs * steps))
+    return {
+        "learning_rate": args.learning_rate,
+        "batch_size": batch,
+        "epochs": epochs,
+        "max_length": longest,
+        "warmup": min(args.get_warmup_steps(total) / total, 0.999),
+        "weight_decay": args.weight_decay,
+        "bf16": args.bf16,
+    }
+
+
+def _unlike(trainer: Trainer, begin: _Begin, sets: _Sets, longest: int) -> dict[str, str]:
+    """Say in what the fits of a cross-validation are not like the training, by the argument's name or another key."""
+    found = {}
+    for name, alike in ALIKE.items():
+        value = getattr(trainer.args, name, alike[0])
+        value = getattr(value, "value", value)
+        if value not in alike:
+            found[name] = f"{name}={value} (there {alike[0]})"
+    if trainer.compute_loss_func is not None or type(trainer).compute_loss is not Trainer.compute_loss:
+        found["loss"] = "a loss of your own (there cross-entropy)"
+    if trainer.optimizer is not None or trainer.lr_scheduler is not None:
+        found["optimizer"] = "an optimizer or scheduler of your own (there AdamW, falling linearly)"
+    kind = type(trainer.model).__name__
+    if kind != begin.kind:
+        found["model"] = f"the model is a {kind} (there {begin.kind})"
+    frozen = sum(not weights.requires_grad for weights in trainer.model.parameters())
+    if frozen:
+        found["frozen"] = f"{frozen} of the model's tensors do not train (there all do)"
+    rows = sets.originals.with_format(None).select(range(min(SHOWN, len(sets.originals))))
+    own = begin.tokenizer(list(rows[sets.text]), truncation=True, max_length=longest)["input_ids"]
+    if list(map(list, rows["input_ids"])) != own:
+        found["inputs"] = "the inputs are not those that the pretrained model's tokenizer makes (there they are)"
+    return found
+
+
+def _cross_validate(job: _Job, args: Any, main: bool) -> dict[str, Any]:
+    """Run the cross-validation in a process of its own, and return what it found in every process.
+
+    The process knows nothing of torchrun or of the trainer's mixed precision, which the fits would take on, and the
+    trainer's state stays as it is.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    found = None
+    with tempfile.TemporaryDirectory() as temporary:
+        child = _start(job, args, Path(temporary)) if main else None
+        try:
+            code = _wait(child, args)
+        finally:
+            if child is not None:
+                child.kill()
+                child.wait()
+        if main:
+            found = _findings(Path(args.output_dir) / CROSSVAL, Path(temporary), code)
+    shared: dict[str, Any] = _shared(found, args)
+    return shared
+
+
+def _start(job: _Job, args: Any, temporary: Path) -> subprocess.Popen[bytes]:
+    rows = temporary / "rows"
+    job.rows.save_to_disk(str(rows))
+    output = Path(args.output_dir).resolve()
+    task = {
+        "settings": job.settings,
+        "rows": str(rows),
+        "fits": str(output / FITS),
+        "output": str(output / CROSSVAL),
+        "error": str(temporary / "error"),
+        "source": output.name,
+    }
+    path = temporary / "job.json"
+    path.write_text(json.dumps(task), encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if not LAUNCHED.match(name)}
+    environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
+    if args.use_cpu:
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+    return subprocess.Popen([sys.executable, "-c", CHILD, str(path)], env=environment, stdin=subprocess.PIPE)
+
+
+def _run_job(path: str) -> None:
+    """Be the process that cross-validates; ends with its parent, which holds the other end of standard input."""
+    from .crossval import FACTS
+
+    def end_with_parent() -> None:
+        os.read(0, 1)  # sys.stdin's own lock would be held while the interpreter ends
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    job = json.loads(Path(path).read_text(encoding="utf-8"))
+    output = Path(job["output"])
+    try:
+        _validation(job["settings"]).run(load_from_disk(job["rows"]), output=job["fits"], source=job["source"])
+    except SynimputeError as error:
+        Path(job["error"]).write_text(str(error), encoding="utf-8")
+        raise SystemExit(1) from error
+    output.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Path(job["fits"]) / FACTS, output / FACTS)
+    made = subprocess.run([sys.executable, "-m", "synimpute_hf", "report", str(output)], stdin=subprocess.DEVNULL)
+    if made.returncode:
+        LOG.warning("No report was made of the cross-validation; later: synimpute report %s", output)
+
+
+def _wait(child: subprocess.Popen[bytes] | None, args: Any) -> int:
+    """Wait for the main process's child in all processes; a word now and then keeps their connection from timing out.
+
+    Returns:
+        The child's exit status.
+    """
+    while True:
+        code = None
+        if child is not None:
+            with suppress(subprocess.TimeoutExpired):
+                code = child.wait(min(BEAT, args.ddp_timeout / 4))
+        code = _shared(code, args)
+        if code is not None:
+            return int(code)
+
+
+def _shared(value: Any, args: Any) -> Any:
+    """Return the main process's value in every process."""
+    if args.world_size < 2:
+        return value
+    from accelerate.utils import broadcast_object_list
+
+    return broadcast_object_list([value])[0]
+
+
+def _findings(folder: Path, temporary: Path, code: int) -> dict[str, Any]:
+    """Return what a cross-validation found, without its single fits, or why there is nothing."""
+    said = temporary / "error"
+    if said.is_file():
+        return {"error": said.read_text(encoding="utf-8")}
+    if code:
+        return {"error": f"its process ended with status {code}; what it said stands in the log"}
+    facts = json.loads((folder / f"{CROSSVAL}.json").read_text(encoding="utf-8"))
+    return {**{name: facts[name] for name in KEPT if name in facts}, "trained": list(_trained(facts["fits"]))}
+
+
+def _trained(fits: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the made rows that trained a fold, on average, by protocol and arm, and how many were missing."""
+    cells: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for fit in fits:
+        cells.setdefault((fit["protocol"], fit["arm"]), []).append(fit)
+    for (protocol, arm), cell in cells.items():
+        made = float(np.mean([fit["train"]["made"] for fit in cell]))
+        short = float(np.mean([sum(fit["short"].values()) for fit in cell]))
+        yield {"protocol": protocol, "arm": arm, "made": made, "short": short}
 
 
 def _renamed(metrics: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
@@ -871,3 +1224,60 @@ def _gap_words(gap: Mapping[str, Any] | None) -> str:
         f"{100 * gap['overfitting']:+.1f} points at step {gap['step']} (F1 of the imputed classes on originals and "
         f"held-back synthetic texts, minus that on originals alone: {'; '.join(parts)})"
     )
+
+
+def _crossval_section(found: Mapping[str, Any]) -> str:
+    """Return the section "Cross-validation" of a model card, or nothing.
+
+    Args:
+        found: the callback's ``facts["crossval"]``.
+    """
+    if "summary" not in found:
+        return ""
+    settings, data = found["settings"], found["data"]
+    protocol = next(name for name in settings["protocols"] if name in ("seed_aware", "holdout"))
+    focus = [row["name"] for row in found["classes"] if row["focus"]]
+    said = {
+        (row["arm"], row["class"]): f"{row['verdict']} ({_number(row['difference'], '+')})"
+        for row in found["comparisons"]
+        if row["protocol"] == protocol and row["metric"] == "f1"
+    }
+    lines = [
+        "",
+        "## Cross-validation",
+        "",
+        f"{settings['repeats']} x {settings['folds']} folds of {data['originals']} originals, protocol `{protocol}`: "
+        "tested texts are originals, and neither they nor their like were shown to the language model for any text "
+        f"that trains. F1 with its 95 % interval; compared with originals alone, margin {settings['margin']}.",
+        "",
+        "| class | trained on | F1 | 95 % interval | verdict |",
+        "|---|---|---:|---|---|",
+    ]
+    for row in found["summary"]:
+        if row["protocol"] == protocol and row["metric"] == "f1" and row["class"] in (*focus, None):
+            low, high = (_number(row[name]) for name in ("low", "high"))
+            verdict = said.get((row["arm"], row["class"]), "")
+            name = "macro" if row["class"] is None else _cell(row["class"])
+            lines.append(f"| {name} | `{row['arm']}` | {_number(row['estimate'])} | {low} to {high} | {verdict} |")
+    lines.append("")
+    lines += [
+        f"- In a fold, `{row['arm']}` trained on {row['made']:.0f} made texts on average, {row['short']:.0f} fewer "
+        "than its share: those whose sources are tested there do not train"
+        for row in found["trained"]
+        if row["protocol"] == protocol and row["short"]
+    ]
+    lines += [
+        f"- Inflation, had the paper's own protocol been used, {_cell(row['class'])}: {row['sentence']}"
+        for row in found["inflation"]
+        if row["part"] == "total"
+    ]
+    parameters = ", ".join(f"{key} `{value}`" for key, value in settings["classifier"]["parameters"].items())
+    lines.append(f"- Each fit: `{settings['classifier']['name']}`, {parameters}")
+    if found["unlike"]:
+        lines.append(f"- Unlike the training above: {_cell('; '.join(found['unlike']))}")
+    lines += ["- Every score: `crossval/crossval.json`", ""]
+    return "\n".join(lines)
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "-" if value is None else f"{value:{sign}.3f}"

@@ -324,7 +324,8 @@ class ChatClient:
         try:
             response = await asyncio.wait_for(call, self._timeout)
             endpoint.pace.read_headers(response.headers, self._mean_tokens())
-            return self._wire.read(prompt, json.loads(response.content), self._loop.time() - started)
+            beside = max(1, sum(one.pace.in_flight for one in self._endpoints))
+            return self._wire.read(prompt, json.loads(response.content), (self._loop.time() - started) / beside)
         except (asyncio.TimeoutError, openai.APITimeoutError):
             return _Problem("timed out", Refusal(overload=True), billed=True, timeout=True)
         except (json.JSONDecodeError, UnicodeDecodeError):

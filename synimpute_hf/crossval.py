@@ -21,7 +21,7 @@ from .corpus import CEILING, CONTRAST, HOLDOUT, IMPUTED, ORIGINAL
 from .errors import PlanError
 from .findings import FitRecord, find
 from .fitstore import Finished, FitStore
-from .folds import PROTOCOLS, Fold, LeakCheck, check_no_leak
+from .folds import PROTOCOLS, Fold, LeakCheck, check_no_leak, check_protocol
 from .imputer import SyntheticImputer
 from .metrics import score
 from .sample import Sample, take_sample
@@ -76,7 +76,8 @@ class CrossValidation:
         folds: parts of one repeat, 2 or more.
         repeats: how often the originals are split anew, 1 or more.
         seed: of splits, draws of augmenters, and training.
-        classifier: such as ``linear``, ``linear:ENCODER`` or ``transformers:roberta-large,preset=paper-short``.
+        classifier: such as ``linear``, ``linear:ENCODER`` or ``transformers:roberta-large,preset=paper-short``; or one
+            that is made already.
         margin: the largest difference of a score that does not matter, in units of the score.
         groups: a column (document, author, debate) whose rows must stay on one side of every fold.
         holdout: share of the originals to set aside for ``holdout``, or a dataset of further originals.
@@ -101,7 +102,7 @@ class CrossValidation:
         folds: int = 10,
         repeats: int = 10,
         seed: int = 0,
-        classifier: str = DEFAULT_CLASSIFIER,
+        classifier: str | Classifier = DEFAULT_CLASSIFIER,
         margin: float = 0.02,
         groups: str | None = None,
         holdout: float | Any = None,
@@ -120,11 +121,14 @@ class CrossValidation:
             self.protocols.insert(0, "seed_aware")
         if holdout is not None and "holdout" not in self.protocols:
             self.protocols.append("holdout")
+        for name in self.protocols:
+            check_protocol(name)
         if not margin > 0:
             raise PlanError(f"margin={margin:g}: expected a difference above 0, in units of the score.")
         self.folds, self.repeats, self.seed = folds, repeats, seed
         self.classifier = classifier
-        make_classifier(classifier)  # tells now what is wrong with it
+        if isinstance(classifier, str):
+            make_classifier(classifier)  # tells now what is wrong with it
         self.margin = margin
         self.groups, self.holdout, self.keep = groups, holdout, dict(keep or {})
         self.columns = {"text": text, "label": label, "id": id}
@@ -176,7 +180,9 @@ class CrossValidation:
             whole = assemble(
                 sample, self.arms, self.protocols, impute, **self._split(), enough=self.enough, store=store
             )
-            classifier = make_classifier(self.classifier, folder)
+            classifier = self.classifier
+            if isinstance(classifier, str):
+                classifier = make_classifier(classifier, folder)
             planned = list(self._planned(whole, classifier))
             finished = self._make(whole, classifier, planned, store, observer)
         finally:

@@ -53,11 +53,13 @@ def _dask(jobs: int) -> Iterator[None]:
     if not dask.config.get("scheduler-address", None):
         workers = joblib.cpu_count() if jobs < 1 else jobs
         cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-    with Client(cluster) as client, joblib.parallel_config(backend="dask", n_jobs=jobs):
-        client.wait_for_workers(1)
-        yield
-    if cluster is not None:
-        cluster.close()
+    try:
+        with Client(cluster) as client, joblib.parallel_config(backend="dask", n_jobs=jobs):
+            client.wait_for_workers(1)
+            yield
+    finally:
+        if cluster is not None:
+            cluster.close()
 
 
 def _need(package: str, install: str) -> None:

@@ -198,12 +198,16 @@ def _summary(table: _Table, names: Sequence[str], compared: Sequence[_Measure]) 
         # A bootstrap of every number would take minutes and serve nobody.
         for measure in compared if protocol == "holdout" else every:
             interval = table.interval(measure, protocol, arm)
+            least = -1.0 if measure.metric == "mcc" else 0.0
             yield {
                 "protocol": protocol,
                 "arm": arm,
                 "metric": measure.metric,
                 "class": measure.name,
-                **_numbers(interval, "estimate", "low", "high", "sd", "n"),
+                **_numbers(interval, "estimate", "sd", "n"),
+                # A t interval knows no bounds; a score does.
+                "low": max(interval.low, least),
+                "high": min(interval.high, 1.0),
             }
 
 

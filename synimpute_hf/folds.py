@@ -24,6 +24,7 @@ __all__ = [
     "LeakCheck",
     "Links",
     "check_no_leak",
+    "check_protocol",
     "link",
     "make_folds",
     "near_twins",
@@ -32,6 +33,7 @@ __all__ = [
 
 NEAR = 90.0
 BLOCK = 512
+ACROSS = 16
 
 
 @dataclass(frozen=True)
@@ -93,33 +95,30 @@ class LeakCheck:
     synthetic_test: int = 0
 
 
-def near_twins(texts: Sequence[str], originals: int, threshold: float = NEAR) -> np.ndarray:
-    """Find pairs of nearly equal texts of which at least one is an original.
+def near_twins(
+    texts: Sequence[str], originals: int | None = None, threshold: float = NEAR, *, others: Sequence[str] | None = None
+) -> np.ndarray:
+    """Find pairs of nearly equal texts.
 
     Args:
         texts: ``n`` texts, the originals first.
-        originals: how many of them are originals.
+        originals: how many of them are originals; of each pair at least one is. None: all are.
         threshold: normalised Indel similarity of the normal forms, in percent (``rapidfuzz.fuzz.ratio``).
+        others: texts to compare ``texts`` with, instead of with each other; ``originals`` is not looked at then.
 
     Returns:
-        ``(m, 2)`` positions, the smaller first.
+        ``(m, 2)`` positions, the smaller first; with ``others`` a position in ``texts`` and one in ``others``.
     """
     from rapidfuzz import fuzz, process
 
     forms = [normalise(text) for text in texts]
-    lengths = np.array([len(form) for form in forms])
-    order = np.argsort(lengths, kind="stable")
-    # ratio = 2 * common / (a + b) >= t needs the shorter to have at least t / (2 - t) of the longer one's length.
-    share = (threshold / 100) / (2 - threshold / 100)
+    second = forms if others is None else [normalise(text) for text in others]
+    limit = len(forms) if originals is None else originals
     found: set[tuple[int, int]] = set()
-    for start in range(0, len(order), BLOCK):
-        rows = order[start : start + BLOCK]
-        limit = lengths[rows[-1]] / share
-        end = int(np.searchsorted(lengths[order], limit, side="right"))
-        columns = order[start:end]
+    for rows, columns in _like_lengths(forms, second, threshold, within=others is None):
         scores = process.cdist(
             [forms[k] for k in rows],
-            [forms[k] for k in columns],
+            [second[k] for k in columns],
             scorer=fuzz.ratio,
             score_cutoff=threshold,
             dtype=np.uint8,
@@ -127,9 +126,35 @@ def near_twins(texts: Sequence[str], originals: int, threshold: float = NEAR) ->
         )
         for a, b in zip(*np.nonzero(scores), strict=True):
             i, j = int(rows[a]), int(columns[b])
-            if i != j and min(i, j) < originals:
+            if others is not None:
+                found.add((i, j))
+            elif i != j and min(i, j) < limit:
                 found.add((min(i, j), max(i, j)))
     return np.array(sorted(found), dtype=np.int64).reshape(-1, 2)
+
+
+def _like_lengths(
+    forms: Sequence[str], others: Sequence[str], threshold: float, *, within: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield blocks of positions, and the positions of the other texts that are long enough to be like them.
+
+    Args:
+        forms: normal forms of the texts.
+        others: normal forms of the texts to compare with.
+        threshold: see ``near_twins``.
+        within: whether both are the same texts; then each pair comes up once or twice.
+    """
+    lengths, sizes = (np.array([len(form) for form in part], dtype=np.int64) for part in (forms, others))
+    order, ranked = np.argsort(lengths, kind="stable"), np.argsort(sizes, kind="stable")
+    # ratio = 2 * common / (a + b) >= t needs the shorter to have at least t / (2 - t) of the longer one's length.
+    share = (threshold / 100) / (2 - threshold / 100)
+    block = BLOCK if within else ACROSS  # against many others, what counts is that a block's lengths are alike
+    for start in range(0, len(order), block):
+        rows = order[start : start + block]
+        first = start if within else int(np.searchsorted(sizes[ranked], lengths[rows[0]] * share, side="left"))
+        last = int(np.searchsorted(sizes[ranked], lengths[rows[-1]] / share, side="right"))
+        if first < last:
+            yield rows, ranked[first:last]
 
 
 def link(corpus: Corpus, threshold: float = NEAR) -> Links:
@@ -186,13 +211,16 @@ def make_folds(
         PlanError: no such protocol, or fewer than two folds.
         DataError: a class has fewer groups of originals than there are folds.
     """
-    if protocol not in PROTOCOLS:
-        raise PlanError(
-            f"There is no protocol {protocol!r}. There are: {', '.join(PROTOCOLS)}.{nearest(protocol, PROTOCOLS)}"
-        )
+    check_protocol(protocol)
     if folds < 2 or repeats < 1:
         raise PlanError(f"{repeats} x {folds} folds: expected at least 1 x 2.")
     return list(PROTOCOLS[protocol].split(corpus, links, folds, repeats, seed))
+
+
+def check_protocol(name: str) -> None:
+    """Raise a PlanError unless there is such a protocol."""
+    if name not in PROTOCOLS:
+        raise PlanError(f"There is no protocol {name!r}. There are: {', '.join(PROTOCOLS)}.{nearest(name, PROTOCOLS)}")
 
 
 def _k_folds(corpus: Corpus, links: Links, folds: int, repeats: int, seed: int) -> Iterator[Fold]:
@@ -220,13 +248,16 @@ def _k_folds(corpus: Corpus, links: Links, folds: int, repeats: int, seed: int) 
 def _pooled_folds(corpus: Corpus, links: Links, folds: int, repeats: int, seed: int) -> Iterator[Fold]:
     """Spread the synthetic rows over the test parts, too, class by class: the folds of originals stay the same."""
     made = np.flatnonzero([bool(sources) for sources in corpus.sources])
+    made = made[np.lexsort((made, corpus.draws[made]))]
     key = [(int(corpus.labels[k]), str(corpus.kinds[k])) for k in made]
+    cells = {cell: made[[k == cell for k in key]] for cell in sorted(set(key))}
     for fold in _k_folds(corpus, links, folds, repeats, seed):
         share = []
-        for cell in sorted(set(key)):
-            rows = made[[k == cell for k in key]]
+        for cell, rows in cells.items():
             generator = np.random.default_rng(derive_seed("pooled", seed, fold.repeat, *cell))
-            share.append(generator.permutation(rows)[fold.number :: folds])
+            # Dealt out in rounds, so that texts which are written later leave the first ones where they are.
+            rounds = [generator.permutation(folds) for _ in range(-(-len(rows) // folds))]
+            share.append(rows[np.concatenate(rounds)[: len(rows)] == fold.number])
         yield Fold(fold.repeat, fold.number, fold.train, fold.test, np.sort(np.concatenate([fold.test[:0], *share])))
 
 

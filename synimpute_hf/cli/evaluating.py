@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,7 +90,7 @@ class _Run:
     def _holdout(self, splits: dict[str, Any]) -> Any:
         from ..inputs import read_data
 
-        if self.holdout is None or re.fullmatch(r"[0-9.]+", self.holdout):
+        if self.holdout is None or re.fullmatch(r"\d*\.?\d+", self.holdout):
             return None if self.holdout is None else float(self.holdout)
         if self.holdout in splits:
             return splits[self.holdout]
@@ -130,11 +130,16 @@ def _name(data: str) -> str:
     return Path(data).name if Path(data).exists() else data
 
 
-def _amounts(amounts: Amounts) -> None:
+def _amounts(amounts: Amounts, as_json: bool) -> None:
     """Show how many texts a cross-validation writes, and why more than the target asks for."""
     from ..tables import amounts_table, estimate_line
 
-    say(amounts_table(amounts), estimate_line(amounts.estimate))
+    if not as_json:
+        say(amounts_table(amounts), estimate_line(amounts.estimate))
+        return
+    counts = {name: getattr(amounts, name).tolist() for name in ("planned", "enough", "nested")}
+    found = {"classes": amounts.names, **counts, "estimate": asdict(amounts.estimate)}
+    typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
 
 
 @app.command()
@@ -177,8 +182,8 @@ def crossval(
     validation = CrossValidation(arms=chosen, protocols=_listed(protocols), inflation=inflation, **settings)
     output.mkdir(parents=True, exist_ok=True)
     impute = job.imputer(output / "journal.sqlite")
-    if not job.as_json:
-        _amounts(validation.plan(rows, impute))
+    if plan_only or not job.as_json:
+        _amounts(validation.plan(rows, impute), job.as_json)
     if plan_only:
         return
     with engine(backend, jobs):

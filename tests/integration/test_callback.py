@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -406,21 +407,168 @@ def test_clear_errors(ready, city, tokenizer, tmp_path):
         alone.train()
 
 
+# -- cross-validation -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pretrained(tokenizer, tmp_path_factory):
+    """A folder with the first weights of a small model, and its tokenizer."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    small_model().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def load(folder):
+    return BertForSequenceClassification.from_pretrained(folder)
+
+
+FEW = {"folds": 2, "repeats": 1, "arms": ["original", "imputed"], "jobs": 1}
+
+
+def test_the_cross_validation_trains_as_the_trainer_does(ready, tokenizer, pretrained, tmp_path, capfd):
+    settings = {"learning_rate": 3e-3, "warmup_steps": 2, "weight_decay": 0.01, "gradient_accumulation_steps": 2}
+    trainer = make_trainer(
+        tmp_path,
+        ready["train"],
+        ready["test"],
+        tokenizer,
+        model=load(pretrained),
+        per_device_train_batch_size=16,
+        seed=7,
+        **settings,
+    )
+    callback = SyntheticImputationCallback(make_imputer(), crossval=FEW).attach(trainer)
+    steps = -(-len(trainer.train_dataset) // 32)
+    assert callback.facts["crossval"] == {"unlike": ["adam_epsilon=1e-08 (there 1e-06)"]}
+    trainer.train()
+    found = callback.facts["crossval"]
+    assert "error" not in found
+    assert found["settings"]["seed"] == 7
+    assert found["settings"]["protocols"] == ["seed_aware", "real_test", "pooled"]
+    assert found["settings"]["classifier"]["name"] == "transformers:tiny"
+    expected = {
+        "learning_rate": 3e-3,
+        "batch_size": 32,
+        "epochs": pytest.approx(4 / steps),
+        "warmup": 0.5,
+        "weight_decay": 0.01,
+        "max_length": max(map(len, [*trainer.train_dataset["input_ids"], *ready["train"]["input_ids"]])),
+        "bf16": False,
+    }
+    parameters = found["settings"]["classifier"]["parameters"]
+    assert {name: parameters[name] for name in expected} == expected
+    rows = callback.facts["rows"]
+    assert found["data"]["originals"] == rows["originals"]
+    made = sum(row["imputed"] + row["contrast"] for row in found["classes"])
+    assert made == rows["synthetic"] + rows["held_back"]
+    assert found["leak_check"]["seed_aware"]["shared_sources"] == 0
+    assert found["leak_check"]["seed_aware"]["synthetic"] > 0
+    trained = {(row["protocol"], row["arm"]): row for row in found["trained"]}
+    assert trained["seed_aware", "imputed"]["short"] > 0
+    assert trained["real_test", "imputed"]["short"] == 0
+    assert {row["part"] for row in found["inflation"]} >= {"total"}
+    assert "fits" not in found
+    assert json.loads((tmp_path / "synimpute.json").read_text())["crossval"] == json.loads(json.dumps(found))
+    whole = json.loads((tmp_path / "crossval" / "crossval.json").read_text())
+    assert len(whole["fits"]) == 2 * (2 + 1 + 1)
+    assert whole["summary"] == found["summary"]
+    assert (tmp_path / "_crossval" / "fits.sqlite").is_file()  # not in push_to_hub
+    assert [file.suffix for file in (tmp_path / "crossval").iterdir()].count(".sqlite") == 0
+    assert "seed_aware" in capfd.readouterr().out  # the tables of ``synimpute report``
+    assert (tmp_path / "crossval" / "report.html").is_file()
+    trainer.create_model_card()
+    card = (tmp_path / "README.md").read_text()
+    assert card.index("## Training data") < card.index("## Cross-validation") < card.index("## Training procedure")
+    assert "1 x 2 folds of 340 originals, protocol `seed_aware`" in card
+    rare = next(row["name"] for row in found["classes"] if row["focus"])
+    score = next(
+        row
+        for row in found["summary"]
+        if (row["protocol"], row["arm"], row["metric"], row["class"]) == ("seed_aware", "imputed", "f1", rare)
+    )
+    assert f"| {rare} | `imputed` | {score['estimate']:.3f} | {score['low']:.3f} to {score['high']:.3f} |" in card
+    assert "- In a fold, `imputed` trained on " in card
+    assert f"- Inflation, had the paper's own protocol been used, {rare}: total: " in card
+    assert str(tmp_path) not in card
+
+
+def test_what_a_cross_validation_cannot_do_is_told_before_anything_is_written(
+    ready, tokenizer, pretrained, tmp_path, monkeypatch
+):
+    def attach(crossval, model=None, **settings):
+        trainer = make_trainer(tmp_path, ready["train"], ready["test"], tokenizer, model=model, **settings)
+        return SyntheticImputationCallback(make_imputer(), crossval=crossval).attach(trainer)
+
+    def generate(self):
+        raise AssertionError("texts were written")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SyntheticImputer, "generate", generate)
+        with pytest.raises(PlanError, match="_name_or_path is empty.*Load it with from_pretrained"):
+            attach(FEW)
+        with pytest.raises(PlanError, match="crossval takes no 'fold' here.*Did you mean"):
+            attach({"fold": 5})
+        with pytest.raises(PlanError, match="crossval takes no 'keep' here"):
+            attach({"keep": {"noise": 5}})
+        with pytest.raises(PlanError, match="no arm 'imputd'"):
+            attach({"arms": ["imputd"]})
+        with pytest.raises(ColumnError, match="no column 'author'"):
+            attach({**FEW, "groups": "author"})
+        lost = load(pretrained)
+        lost.config._name_or_path = str(tmp_path / "gone")
+        with pytest.raises(PlanError, match="cannot begin from the model's first weights"):
+            attach(FEW, lost)
+        checkpoint = tmp_path / "checkpoint-2"
+        shutil.copytree(pretrained, checkpoint)
+        with pytest.raises(LeakageError, match="its weights have seen the texts of every fold"):
+            attach(FEW, load(checkpoint))
+    with pytest.raises(PlanError, match="The arm 'ceiling'"):
+        attach({"arms": ["original", "ceiling"], "folds": 2}, load(pretrained))
+    with pytest.warns(SynimputeWarning, match=r"lr_scheduler_type=cosine \(there linear\); label_smoothing_factor=0.1"):
+        callback = attach(FEW, load(pretrained), lr_scheduler_type="cosine", label_smoothing_factor=0.1)
+    assert len(callback.facts["crossval"]["unlike"]) == 3
+
+
+def test_a_cross_validation_that_fails_costs_no_trained_model(ready, tokenizer, tmp_path):
+    trainer = make_trainer(tmp_path, ready["train"], ready["test"], tokenizer)
+    crossval = {**FEW, "classifier": "transformers:nowhere/to-be-found"}
+    callback = SyntheticImputationCallback(make_imputer(), crossval=crossval).attach(trainer)
+    with pytest.warns(SynimputeWarning, match="The cross-validation failed: The model 'nowhere/to-be-found' could not"):
+        trainer.train()
+    assert trainer.state.global_step == 4
+    assert "could not be loaded" in callback.facts["crossval"]["error"]
+    trainer.create_model_card()
+    assert "## Cross-validation" not in (tmp_path / "README.md").read_text()
+
+
 # -- two processes ------------------------------------------------------------------------------------------------
 
 RUNNER = """
-import runpy, sys
-here = runpy.run_path(sys.argv[1], run_name="__main__")
+import sys
+from pathlib import Path
+
+source, here = Path(sys.argv[1]).read_text(), {"__name__": "__main__"}
+for old, new in (
+    ('target=100', 'target=100, generator="echo"'),
+    ('"trainer-output"', '"trainer-output", max_steps=2'),
+    ('Callback(impute)', 'Callback(impute, crossval={"folds": 2, "repeats": 1, "arms": ["original", "imputed"], '
+     '"inflation": False, "jobs": 1})'),
+):
+    assert source.count(old) == 1
+    source = source.replace(old, new)
+exec(compile(source, sys.argv[1], "exec"), here)
 trainer, facts = here["trainer"], here["callback"].facts
 rank = trainer.args.process_index
 print(f"\\nROWS {rank} {len(trainer.train_dataset)} {facts['train_digest']} {here['impute'].outcome.asked}", flush=True)
 print(f"\\nGAP {rank} {facts['overfitting'][-1]['overfitting']!r}", flush=True)
+print(f"\\nFOUND {rank} {facts['crossval']['summary'][0]['estimate']!r}", flush=True)
 """
 
 
 def test_the_example_under_torchrun_holds_the_same_rows_in_both_processes(tmp_path):
     (tmp_path / "runner.py").write_text(RUNNER)
-    environment = {**os.environ, "GENERATOR": "echo", "EPOCHS": "0.05", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     run = subprocess.run(
         [*command, "runner.py", str(ROOT / "examples" / "trainer.py")],
@@ -437,8 +585,13 @@ def test_the_example_under_torchrun_holds_the_same_rows_in_both_processes(tmp_pa
     assert rows[0][1:3] == rows[1][1:3]
     assert int(rows[0][3]) > 0  # the main process generated
     assert int(rows[1][3]) == 0  # the other one looked up
-    gaps = {line[1]: line[2] for line in words if line[:1] == ["GAP"]}
-    assert gaps["0"] == gaps["1"]
+    for name in ("GAP", "FOUND"):
+        values = {line[1]: line[2] for line in words if line[:1] == [name]}
+        assert values["0"] == values["1"]
     facts = json.loads((tmp_path / "trainer-output" / "synimpute.json").read_text())
     assert int(rows[0][1]) == facts["rows"]["originals"] + facts["rows"]["synthetic"]
-    assert "## Training data" in (tmp_path / "trainer-output" / "README.md").read_text()
+    assert facts["crossval"]["leak_check"]["seed_aware"]["shared_sources"] == 0
+    assert facts["crossval"]["settings"]["classifier"]["parameters"]["batch_size"] == 16  # 8 a process
+    card = (tmp_path / "trainer-output" / "README.md").read_text()
+    assert "## Training data" in card
+    assert "## Cross-validation" in card

@@ -1,5 +1,6 @@
 """Folds: no test text helps to make a training set, and a planted leak is caught."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -242,20 +243,44 @@ def test_a_given_hold_out_set_is_tested_and_its_twins_do_not_train():
     assert [corpus.texts[k] for k in usable_rows(corpus, links, folds[0], "holdout", IMPUTED)] == ["other"]
 
 
-def test_near_twins_are_those_that_comparing_all_pairs_finds():
-    from rapidfuzz import fuzz
-
+def near_texts():
+    """Return texts of which some are pieces of others."""
     generator = np.random.default_rng(0)
     texts = [sentence(k) for k in range(120)]
     texts += [" ".join(generator.permutation(text.split())[: generator.integers(6, 10)]) for text in texts[:60]]
-    texts += [text[: -int(generator.integers(1, 6))] for text in texts[:60]]
+    return texts + [text[: -int(generator.integers(1, 6))] for text in texts[:60]]
+
+
+def is_near(one, other):
+    from rapidfuzz import fuzz
+
+    return round(fuzz.ratio(normalise(one), normalise(other), score_cutoff=90)) >= 90
+
+
+def test_near_twins_are_those_that_comparing_all_pairs_finds():
+    texts = near_texts()
     found = {tuple(pair) for pair in near_twins(texts, 130).tolist()}
-    forms = [normalise(text) for text in texts]
-    truth = {
-        (i, j)
-        for i in range(130)
-        for j in range(i + 1, len(texts))
-        if round(fuzz.ratio(forms[i], forms[j], score_cutoff=90)) >= 90
-    }
+    truth = {(i, j) for i in range(130) for j in range(i + 1, len(texts)) if is_near(texts[i], texts[j])}
     assert found == truth
     assert len(truth) > 30
+    assert found == {tuple(pair) for pair in near_twins(texts).tolist() if min(pair) < 130}
+
+
+def test_near_twins_among_others_are_those_that_comparing_all_pairs_finds():
+    texts = near_texts()
+    tests, others = texts[40:140], [*texts[140:], *texts[:40], texts[40].upper()]
+    found = {tuple(pair) for pair in near_twins(tests, others=others).tolist()}
+    truth = {(i, j) for i, one in enumerate(tests) for j, other in enumerate(others) if is_near(one, other)}
+    assert found == truth
+    assert len(truth) > 20
+    assert near_twins(tests, others=[]).shape == near_twins([], others=others).shape == (0, 2)
+
+
+def test_near_twins_of_a_test_set_in_a_large_training_set_take_seconds():
+    generator = np.random.default_rng(0)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz      "))
+    texts = ["".join(generator.choice(letters, generator.integers(40, 240))) for _ in range(20_500)]
+    started = time.perf_counter()
+    found = near_twins([*texts[:500], texts[600] + "x"], others=texts[500:])
+    assert found.tolist() == [[500, 100]]
+    assert time.perf_counter() - started < 30

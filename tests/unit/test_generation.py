@@ -101,7 +101,11 @@ def test_no_choice_means_local_and_says_why():
 @pytest.mark.parametrize(
     ("spec", "options", "message"),
     [
-        ("ecko", {}, "no generator 'ecko'. There are: echo, local, openai, ray, replay, transformers.*Did you mean 'echo'"),
+        (
+            "ecko",
+            {},
+            "no generator 'ecko'. There are: echo, local, openai, ray, replay, transformers.*Did you mean 'echo'",
+        ),
         ("echo:dalay=1", {}, "takes no option 'dalay'.*Did you mean 'delay'"),
         ("echo:delay=soon", {}, "delay: Input should be a valid number"),
         ("echo:something", {}, "takes nothing but options"),

@@ -8,12 +8,29 @@ import pytest
 
 import synimpute_hf
 
-HEAVY = ("torch", "transformers", "datasets", "openai", "pandas", "pyarrow", "sklearn")
+HEAVY = (
+    "torch",
+    "transformers",
+    "datasets",
+    "openai",
+    "pandas",
+    "pyarrow",
+    "sklearn",
+    "scipy",
+    "evaluate",
+    "matplotlib",
+    "joblib",
+    "numpy",
+    "rapidfuzz",
+    "ray",
+    "distributed",
+)
 
 
 def loaded(code):
-    script = f"import sys\n{code}\nprint(' '.join(m for m in {HEAVY!r} if m in sys.modules))"
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    script = f"import sys\n{code}\nprint('loaded', *(m for m in {HEAVY!r} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1].split()[1:]
 
 
 def test_importing_the_package_loads_nothing_heavy():
@@ -22,6 +39,18 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_importing_the_command_line_loads_nothing_heavy():
     assert loaded("import synimpute_hf.cli") == []
+
+
+@pytest.mark.parametrize("command", ["", "impute", "crossval", "calibrate", "report"])
+def test_help_loads_nothing_heavy(command):
+    asked = f"sys.argv = ['synimpute', *{command.split()!r}, '--help']"
+    code = f"from synimpute_hf.cli import main\n{asked}\ntry:\n    main()\nexcept SystemExit:\n    pass"
+    assert loaded(code) == []
+
+
+def test_what_reads_and_plans_a_cross_validation_loads_no_classifier():
+    heavy = {"torch", "transformers", "sklearn", "scipy", "evaluate", "matplotlib", "ray", "distributed"}
+    assert not heavy & set(loaded("import synimpute_hf.crossval, synimpute_hf.report, synimpute_hf.engines"))
 
 
 def test_the_imputer_needs_no_torch():
