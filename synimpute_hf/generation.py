@@ -311,7 +311,8 @@ class Generation:
             if place not in self._answers:
                 continue  # interrupted before it was asked
             account = self._accounts[place[0]]
-            kept = self._answers[place]
+            # Let go of each as it is judged: of many answers, the row alone stays.
+            kept = self._answers.pop(place)
             if isinstance(kept.answer, Failure):
                 if kept.answer.unaffordable:
                     self._stopped = kept.answer.error

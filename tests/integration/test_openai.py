@@ -68,7 +68,7 @@ def test_it_works_inside_a_running_loop(tmp_path):
 def test_mixed_faults_cost_no_text_and_no_needless_call(tmp_path, seed):
     kinds = dict.fromkeys(["429", "500", "drop", "malformed", "timeout"], 0.1)
     with FaultServer(Behaviour(latency=0.01, faults=kinds, seed=seed, hang=5)) as server:
-        outcome = imputer(server, tmp_path, needed=60, seed=seed, timeout=0.5, concurrency=40).generate()
+        outcome = imputer(server, tmp_path, needed=60, seed=seed, timeout=1.5, concurrency=40).generate()
         calls, faults = server.calls_by_key(), server.faults_by_key()
     assert outcome.missing == outcome.failed == 0
     assert len({row.text for row in outcome.rows}) == 60

@@ -6,6 +6,7 @@ from datasets import Dataset
 
 from synimpute_hf import SyntheticImputer
 from synimpute_hf.errors import GeneratorError, MissingPackageError, SynimputeWarning
+from synimpute_hf.generation import Generation
 from synimpute_hf.generators import choose, make_generator
 
 
@@ -73,6 +74,23 @@ def test_an_interruption_keeps_a_partial_result(scripted):
     assert len(impute.generate().rows) == 8
     assert not impute.outcome.interrupted
     assert len(scripted.log()) == 4 + 5
+
+
+def test_an_interruption_while_answers_are_judged_rejects_none(monkeypatch):
+    judge, calls = Generation._reason_against, iter(range(100))
+
+    def interrupted(self, kept):
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return judge(self, kept)
+
+    monkeypatch.setattr(Generation, "_reason_against", interrupted)
+    impute = SyntheticImputer(target=20, generator="echo").fit(Dataset.from_dict(make_rows()))
+    with pytest.raises(KeyboardInterrupt):
+        impute.generate()
+    (account,) = impute.outcome.classes
+    assert (account.kept, account.generated, account.rejected) == (7, 7, {})
+    assert len(impute.generate().rows) == 8
 
 
 def test_rows_depend_on_the_answers_alone_not_on_their_order():
