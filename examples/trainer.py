@@ -23,7 +23,7 @@ model = AutoModelForSequenceClassification.from_pretrained(embedded_encoder(), n
 args = TrainingArguments("trainer-output", learning_rate=3e-4, eval_strategy="epoch", use_cpu=not is_available())
 trainer = Trainer(model, args, train_dataset=ds["train"], eval_dataset=ds["test"], processing_class=tokenizer)
 
-impute = SyntheticImputer(target=100, prompt="messages")
+impute = SyntheticImputer(sampling_strategy={"accessibility": 100, "lighting": 100}, prompt="messages")
 callback = SyntheticImputationCallback(impute).attach(trainer)
 
 trainer.train()

@@ -30,6 +30,7 @@ BINS = 10
 RESAMPLES = 1000
 LOW_F1 = 0.6
 ADVISED, ALARMING = 0.04, 0.05
+SAME_PREVALENCE = 0.1
 COMPARED = ("f1", "average_precision")
 
 
@@ -105,6 +106,11 @@ class _Table:
         folds = [r.fold for (p, _), cell in self.cells.items() if p == protocol for r in cell.values()]
         return float(np.mean([len(fold.test) / len(fold.train) for fold in folds]))
 
+    def prevalence(self, protocol: str, code: int | None) -> float:
+        """Return the share of a class among the tested originals."""
+        folds = [r.fold for (p, _), cell in self.cells.items() if p == protocol for r in cell.values()]
+        return float(np.mean(np.concatenate([self.corpus.labels[fold.test] == code for fold in folds])))
+
     def paired(self, measure: _Measure, one: tuple[str, str], other: tuple[str, str]) -> np.ndarray:
         """Return the differences of two cells, fold by fold, without folds that lack either score, shape ``(n,)``."""
         a, b = self.cells[one], self.cells[other]
@@ -130,7 +136,8 @@ class _Table:
         # Repeats that draw nothing at random give the same predictions: one of them says it all.
         cells = ((sign, self.cells[cell].values()) for sign, cell in parts)
         fits = [
-            (sign, list({record.probabilities.tobytes(): record for record in cell}.values())) for sign, cell in cells
+            (sign, list({(r.probabilities.tobytes(), r.predictions.tobytes()): r for r in cell}.values()))
+            for sign, cell in cells
         ]
         tested = fits[0][1][0].tested
 
@@ -285,12 +292,16 @@ def _inflation(table: _Table, measures: Sequence[_Measure]) -> Iterable[dict[str
 
 
 def _overfitting(table: _Table, measures: Sequence[_Measure]) -> Iterable[dict[str, Any]]:
-    """Compare the score on the augmented data's own folds with the one on true texts, for every amount of texts."""
+    """Compare the score on the augmented data's own folds with the one on true texts, for every amount of texts.
+
+    True texts are those of the hold-out set where it has the prevalence of the folds: F1 depends on it.
+    """
     for arm in [arm for protocol, arm in table.cells if protocol == "pooled"]:
-        true = next((p for p in ("holdout", "seed_aware") if (p, arm) in table.cells), None)
-        if true is None:
-            continue
         for measure in measures:
+            true = "seed_aware"
+            if ("holdout", arm) in table.cells:
+                shares = [table.prevalence(protocol, measure.code) for protocol in ("holdout", true)]
+                true = "holdout" if abs(shares[0] - shares[1]) <= SAME_PREVALENCE * shares[1] else true
             if true == "seed_aware":
                 values = table.paired(measure, ("pooled", arm), (true, arm))
                 interval = corrected_interval(values, table.test_share(true))

