@@ -108,8 +108,8 @@ def parse_spec(spec: str) -> tuple[str, str, dict[str, str]]:
     match = re.match(r"([^:,]*)[:,]?(.*)$", spec, re.DOTALL)
     name, rest = match.groups() if match else (spec, "")
     argument, options = "", {}
-    for index, part in enumerate(re.split(r",(?=[A-Za-z_]+=)", rest)):
-        option = re.match(r"([A-Za-z_]+)=(.*)$", part, re.DOTALL)
+    for index, part in enumerate(re.split(r",(?=[A-Za-z_]\w*=)", rest)):
+        option = re.match(r"([A-Za-z_]\w*)=(.*)$", part, re.DOTALL)
         if option:
             options[option[1]] = option[2]
         elif index == 0:

@@ -123,7 +123,7 @@ def _write_facts(folder: Path, facts: dict[str, Any]) -> None:
 
 def _listed(text: str) -> list[str]:
     """Split at commas, but not at those between an arm's own options."""
-    return [part.strip() for part in re.split(r",(?![A-Za-z_]+=)", text) if part.strip()]
+    return [part.strip() for part in re.split(r",(?![A-Za-z_]\w*=)", text) if part.strip()]
 
 
 def _name(data: str) -> str:

@@ -552,7 +552,7 @@ source, here = Path(sys.argv[1]).read_text(), {"__name__": "__main__"}
 for old, new in (
     ('prompt="messages"', 'prompt="messages", generator="echo"'),
     ('"trainer-output"', '"trainer-output", max_steps=2'),
-    ('Callback(impute)', 'Callback(impute, crossval={"folds": 2, "repeats": 1, "arms": ["original", "imputed"], '
+    ('Callback(impute)', 'Callback(impute, crossval={"folds": 2, "repeats": 1, "arms": ["imputed"], '
      '"inflation": False, "jobs": 1})'),
 ):
     assert source.count(old) == 1

@@ -10,6 +10,7 @@ from synimpute_hf.arms import DEFAULT_ARMS, Arm, Quota, choose_rows, kind_in, pa
 from synimpute_hf.corpus import CEILING, CONTRAST, IMPUTED, Extra, read_corpus
 from synimpute_hf.errors import PlanError, SynimputeWarning
 from synimpute_hf.folds import PROTOCOLS, link, make_folds
+from synimpute_hf.registry import parse_spec
 from synimpute_hf.training import _best_threshold, decide
 
 RARE, COMMON = 0, 1
@@ -300,3 +301,8 @@ def test_no_threshold_has_a_higher_f1(rows):
 def test_a_threshold_lies_half_way():
     assert _best_threshold(np.array([0.9, 0.6, 0.4, 0.1]), np.array([True, True, False, False])) == pytest.approx(0.5)
     assert _best_threshold(np.array([0.9, 0.6]), np.array([True, True])) == pytest.approx(0.3)
+
+
+def test_options_of_a_spec_may_have_digits_and_capitals_in_their_names():
+    assert parse_spec("transformers:X,bf16=True,epochs=2") == ("transformers", "X", {"bf16": "True", "epochs": "2"})
+    assert parse_spec("linear,C=1.5") == ("linear", "", {"C": "1.5"})
