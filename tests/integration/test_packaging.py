@@ -67,23 +67,30 @@ def test_the_ray_example_runs_as_it_stands():
 
 
 def test_the_readme_is_true(tmp_path):
-    """The README's Python block runs as it stands, on a file of a user's, and its commands exist."""
+    """The README's Python blocks run as they stand, on a file of a user's, and its commands, too (fewer folds)."""
     import pandas as pd
-    from conftest import make_rows
+    from coded_texts import coded
 
     readme = (ROOT / "README.md").read_text()
-    pd.DataFrame(make_rows(rare=60, common=90)).to_csv(tmp_path / "texts.csv", index=False)
-    (block,) = (part.split("```")[0] for part in readme.split("```python\n")[1:])
+    # Texts that differ enough to stand in different folds.
+    pd.DataFrame(coded({"memory": 60, "health": 90})).to_csv(tmp_path / "texts.csv", index=False)
+    block, compared, trainer = (part.split("```")[0] for part in readme.split("```python\n")[1:])
     assert 'generator="local"' in block
+    assert 'classifier="linear"' in compared
+    compile(trainer, "README.md", "exec")  # examples/trainer.py is what runs
     code = block.replace('generator="local"', 'generator="echo"') + "assert same.to_list() == augmented.to_list()\n"
+    code += compared.replace('classifier="linear"', 'classifier="linear", folds=3, repeats=1')
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for line in readme.splitlines():
         # Those with servers run in test_openai.py and test_real_server.py.
         if line.startswith("synimpute ") and "openai:" not in line:
             words = line.split("#")[0].split()
+            more = [] if words[1] == "report" else ["--generator", "echo"]
+            more += ["--folds", "3", "--repeats", "1"] if words[1] in ("crossval", "calibrate") else []
             done = subprocess.run(
-                [sys.executable, "-m", "synimpute_hf", *words[1:], "--generator", "echo"],
+                [sys.executable, "-m", "synimpute_hf", *words[1:], *more],
                 capture_output=True, text=True, cwd=tmp_path)  # fmt: skip
             assert done.returncode == 0, done.stderr
     assert (tmp_path / "imputed" / "synimpute.json").is_file()
+    assert (tmp_path / "compared" / "report.html").is_file()
