@@ -32,7 +32,6 @@ class Assembly:
 
     Attributes:
         corpus: all rows.
-        links: what must not be torn apart.
         folds: by protocol.
         quota: how many rows each class lacks.
         generation: an account of what was written, or None.
@@ -40,11 +39,18 @@ class Assembly:
     """
 
     corpus: Corpus
-    links: Links
     folds: dict[str, list[Fold]]
     quota: Quota
     generation: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
+    _linked: tuple[Corpus, Links] | None = None
+
+    @property
+    def links(self) -> Links:
+        """What must not be torn apart in the corpus as it is; looked up anew only where that has changed."""
+        if self._linked is None or self._linked[0] is not self.corpus:
+            self._linked = (self.corpus, link(self.corpus))
+        return self._linked[1]
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,6 @@ def assemble(
             _write_nested(whole, arms, writer)
     for spec in dict.fromkeys(arm.augmenter for arm in arms if arm.augmenter):
         _augment(whole, spec, seed, store)
-    whole.links = link(whole.corpus)
     if "pooled" in whole.folds:  # its test parts hold synthetic rows, too
         split = {"folds": folds, "repeats": repeats, "seed": seed}
         whole.folds["pooled"] = make_folds(whole.corpus, whole.links, protocol="pooled", **split)
@@ -151,7 +156,7 @@ def _begin(
     parts = {name: make_folds(corpus, links, protocol=name, **split) for name in protocols}
     writer = None if sample.imputed else _Writer(impute or SyntheticImputer(), sample)
     wanted = corpus.counts(IMPUTED) if writer is None else writer.wanted
-    whole = Assembly(corpus, links, parts, Quota(wanted, corpus.counts(ORIGINAL)))
+    whole = Assembly(corpus, parts, Quota(wanted, corpus.counts(ORIGINAL)), _linked=(corpus, links))
     _check(whole, arms, sample.imputed)
     return whole, writer
 
@@ -313,7 +318,6 @@ def _write(whole: Assembly, arms: Sequence[Arm], writer: _Writer, enough: bool) 
         imputer = writer.fitted(_by_name(base, amounts))
         outcome, extras = writer.write(imputer)
         whole.corpus = base.extended(extras)
-        whole.links = link(whole.corpus)
         lacking = _lacking(whole, arms)
         if not enough or not lacking.any() or outcome.missing:
             break

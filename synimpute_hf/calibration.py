@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .crossval import FACTS, CrossValidation, FitObserver
+from .crossval import CrossValidation, FitObserver
 from .errors import PlanError
+from .facts import ADVISED, write_facts
 from .imputer import SyntheticImputer
 
-__all__ = ["ADVISED", "SHARES", "calibrate"]
+__all__ = ["SHARES", "calibrate"]
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
-ADVISED = 0.04
 
 
 def calibrate(
@@ -58,8 +57,7 @@ def calibrate(
     ]
     facts["advice"] = [_advice(facts, entry) for entry in facts["classes"] if entry["focus"]]
     if output is not None:
-        path = Path(output) / FACTS
-        path.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_facts(Path(output), facts)
     return facts
 
 

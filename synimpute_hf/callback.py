@@ -12,7 +12,6 @@ import inspect
 import json
 import logging
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -25,7 +24,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +43,15 @@ from .errors import (
     SynimputeWarning,
     nearest,
 )
+from .facts import ADVISED, FACTS
 from .folds import near_twins
 from .imputer import SyntheticImputer
 from .mapping import PROVENANCE
 from .pretrained import load_model, resolve_model
 from .registry import load_plugin
 from .seeding import canonical_json, derive_seed, digest
-from .version import __version__
+from .typeset import md_cell
+from .version import versions
 
 try:
     from transformers import Trainer, TrainerCallback
@@ -66,8 +66,6 @@ ORIGINAL = "original"
 AUGMENTED = "augmented"
 MANIFEST = "synimpute.json"
 FORMAT = 1
-ADVISED = 0.04
-"""The paper's bound: above 4 % overfitting, it advises fewer synthetic rows or another prompt."""
 SHOWN = 20
 OTHER_ROWS = (
     "It was fitted on other rows than those that train: before the test set was split off? Give the callback an "
@@ -521,7 +519,6 @@ class SyntheticImputationCallback(TrainerCallback):  # type: ignore[misc]
         parts = {"originals": sets.originals, "synthetic": sets.trained, "held_back": sets.held_back}
         labels = {name: part.with_format(None)[sets.label] for name, part in parts.items()}
         prompt = impute.prompt_fields()
-        found = {name: _version(name) for name in LIBRARIES}
         return {
             "format": FORMAT,
             # The example prompt shows originals word for word: they have no business in a model's repository.
@@ -543,11 +540,7 @@ class SyntheticImputationCallback(TrainerCallback):  # type: ignore[misc]
             "overfitting": [],
             "crossval": None if self._job is None else {"unlike": self._job.unlike},
             "stopped": "",
-            "versions": {
-                "synimpute_hf": __version__,
-                "python": platform.python_version(),
-                **{name: version for name, version in found.items() if version},
-            },
+            "versions": versions(LIBRARIES),
         }
 
     def _create_model_card(self, *args: Any, **kwargs: Any) -> None:
@@ -1078,7 +1071,6 @@ def _start(job: _Job, args: Any, temporary: Path) -> subprocess.Popen[bytes]:
 
 def _run_job(path: str) -> None:
     """Be the process that cross-validates; ends with its parent, which holds the other end of standard input."""
-    from .crossval import FACTS
 
     def end_with_parent() -> None:
         os.read(0, 1)  # sys.stdin's own lock would be held while the interpreter ends
@@ -1164,17 +1156,6 @@ def _read(prediction: Any, classes: int) -> tuple[np.ndarray, np.ndarray, np.nda
     return labels[known], logits.argmax(axis=1)[known], probabilities[known]
 
 
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _cell(value: Any) -> str:
-    return re.sub(r"\s+", " ", str(value)).replace("\\", "\\\\").replace("|", "\\|")
-
-
 def _card_section(facts: Mapping[str, Any], gap: Mapping[str, Any] | None) -> str:
     """Return the section "Training data" of a model card.
 
@@ -1195,7 +1176,7 @@ def _card_section(facts: Mapping[str, Any], gap: Mapping[str, Any] | None) -> st
         "| class | originals | synthetic | held back |",
         "|---|---:|---:|---:|",
         *(
-            f"| {_cell(row['name'])} | {row['originals']} | {row['synthetic']} | {row['held_back']} |"
+            f"| {md_cell(row['name'])} | {row['originals']} | {row['synthetic']} | {row['held_back']} |"
             for row in facts["counts"]
         ),
         "",
@@ -1207,7 +1188,7 @@ def _card_section(facts: Mapping[str, Any], gap: Mapping[str, Any] | None) -> st
         if leaks["evaluated"]
         else "- Leak check: no evaluation set was given",
         f"- Overfitting: {_gap_words(gap)}",
-        *([f"- Training was stopped early: {_cell(facts['stopped'])}"] if facts["stopped"] else []),
+        *([f"- Training was stopped early: {md_cell(facts['stopped'])}"] if facts["stopped"] else []),
         f"- All settings, versions and digests: `{MANIFEST}`",
         "",
         "Scores below are on originals.",
@@ -1219,7 +1200,7 @@ def _card_section(facts: Mapping[str, Any], gap: Mapping[str, Any] | None) -> st
 def _gap_words(gap: Mapping[str, Any] | None) -> str:
     if gap is None:
         return "not measured"
-    parts = [f"{_cell(row['name'])} {row['augmented']:.3f} - {row['original']:.3f}" for row in gap["classes"]]
+    parts = [f"{md_cell(row['name'])} {row['augmented']:.3f} - {row['original']:.3f}" for row in gap["classes"]]
     return (
         f"{100 * gap['overfitting']:+.1f} points at step {gap['step']} (F1 of the imputed classes on originals and "
         f"held-back synthetic texts, minus that on originals alone: {'; '.join(parts)})"
@@ -1257,7 +1238,7 @@ def _crossval_section(found: Mapping[str, Any]) -> str:
         if row["protocol"] == protocol and row["metric"] == "f1" and row["class"] in (*focus, None):
             low, high = (_number(row[name]) for name in ("low", "high"))
             verdict = said.get((row["arm"], row["class"]), "")
-            name = "macro" if row["class"] is None else _cell(row["class"])
+            name = "macro" if row["class"] is None else md_cell(row["class"])
             lines.append(f"| {name} | `{row['arm']}` | {_number(row['estimate'])} | {low} to {high} | {verdict} |")
     lines.append("")
     lines += [
@@ -1267,14 +1248,14 @@ def _crossval_section(found: Mapping[str, Any]) -> str:
         if row["protocol"] == protocol and row["short"]
     ]
     lines += [
-        f"- Inflation, had the paper's own protocol been used, {_cell(row['class'])}: {row['sentence']}"
+        f"- Inflation, had the paper's own protocol been used, {md_cell(row['class'])}: {row['sentence']}"
         for row in found["inflation"]
         if row["part"] == "total"
     ]
     parameters = ", ".join(f"{key} `{value}`" for key, value in settings["classifier"]["parameters"].items())
     lines.append(f"- Each fit: `{settings['classifier']['name']}`, {parameters}")
     if found["unlike"]:
-        lines.append(f"- Unlike the training above: {_cell('; '.join(found['unlike']))}")
+        lines.append(f"- Unlike the training above: {md_cell('; '.join(found['unlike']))}")
     lines += ["- Every score: `crossval/crossval.json`", ""]
     return "\n".join(lines)
 

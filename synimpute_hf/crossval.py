@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
-import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +16,7 @@ from .assembly import Amounts, Assembly, assemble, plan_amounts
 from .classifiers import DEFAULT_CLASSIFIER, Classifier, Features, Fit, make_classifier
 from .corpus import CEILING, CONTRAST, HOLDOUT, IMPUTED, ORIGINAL
 from .errors import PlanError
+from .facts import FORMAT, LEAKY, write_facts
 from .findings import FitRecord, find
 from .fitstore import Finished, FitStore
 from .folds import PROTOCOLS, Fold, LeakCheck, check_no_leak, check_protocol
@@ -27,15 +25,12 @@ from .metrics import score
 from .sample import Sample, take_sample
 from .seeding import derive_seed, digest
 from .training import Task, decide, run_tasks
-from .version import __version__
+from .version import versions
 
-__all__ = ["FACTS", "CrossValidation", "FitObserver"]
+__all__ = ["CrossValidation", "FitObserver"]
 
-FACTS = "crossval.json"
 FITS = "fits.sqlite"
-FORMAT = 1
-LEAKY = ("real_test", "pooled")
-BATCH_SECONDS = 0.5
+KEY_VERSION = 1  # raised when the same settings train in another way
 
 
 class FitObserver(Protocol):
@@ -59,10 +54,14 @@ class _Planned:
     arm: Arm
     fold: Fold
     task: Task
-    tested: np.ndarray
     made: int
     short: dict[int, int]
     check: LeakCheck
+
+    @property
+    def tested(self) -> np.ndarray:
+        """Positions of the tested rows, originals first, shape ``(m,)``."""
+        return self.task.fit.test
 
 
 class CrossValidation:
@@ -190,7 +189,7 @@ class CrossValidation:
         records = [_record(whole, entry, finished[entry.task.key]) for entry in planned]
         facts = self._facts(whole, classifier, records, source)
         if folder is not None:
-            (folder / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            write_facts(folder, facts)
         return facts
 
     def _sample(self, dataset: Any) -> Sample:
@@ -223,9 +222,9 @@ class CrossValidation:
                 tuned = tuple(map(int, whole.quota.focus)) if arm.threshold else ()
                 groups = whole.links.group[chosen.rows] if tuned else chosen.rows[:0]
                 parts = (corpus.content[fit.train].tolist(), fit.weights.tolist(), corpus.content[tested].tolist())
-                key = digest("fit", FORMAT, identity, corpus.names, seed, *parts, tuned, groups.tolist())
+                key = digest("fit", KEY_VERSION, identity, corpus.names, seed, *parts, tuned, groups.tolist())
                 made = len(chosen.rows) - len(fold.train)
-                yield _Planned(protocol, arm, fold, Task(key, fit, tuned, groups), tested, made, chosen.short, check)
+                yield _Planned(protocol, arm, fold, Task(key, fit, tuned, groups), made, chosen.short, check)
 
     def _make(
         self,
@@ -283,7 +282,7 @@ class CrossValidation:
             "title": f"Cross-validation of {source or 'a dataset'}",
             "source": source,
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "versions": _versions(),
+            "versions": versions(("scikit-learn", "torch", "transformers", "numpy", "joblib")),
             "settings": {
                 **self._split(),
                 "protocols": self.protocols,
@@ -369,16 +368,6 @@ def _fit_facts(record: FitRecord, names: Sequence[str]) -> dict[str, Any]:
 
 def _prevalence(whole: Assembly, counts: np.ndarray) -> dict[str, float]:
     return {name: float(counts[code] / counts.sum()) for code, name in enumerate(whole.corpus.names)}
-
-
-def _versions() -> dict[str, str]:
-    found = {"synimpute_hf": __version__, "python": platform.python_version()}
-    for name in ("scikit-learn", "torch", "transformers", "numpy", "joblib"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _plain_json(value: Any) -> Any:

@@ -14,7 +14,10 @@ from typing import Any
 from .errors import DataError
 
 __all__ = [
+    "ADVISED",
+    "ALARMING",
     "FACTS",
+    "FORMAT",
     "LEAKY",
     "MISSING",
     "PREVALENCE_NOTE",
@@ -27,10 +30,14 @@ __all__ = [
     "read_facts",
     "run_labels",
     "words",
+    "write_facts",
 ]
 
 FACTS = "crossval.json"
 FORMAT = 1
+ADVISED = 0.04
+ALARMING = 0.05
+"""The paper's bounds of overfitting: above the first it advises fewer synthetic texts or another prompt."""
 MISSING = "\u2013"  # an en dash is what a table shows where there is no number
 MINUS = "\u2212"
 # In the order in which a reader should see them. The last two leak on purpose.
@@ -64,6 +71,11 @@ class Answer:
     ranking: tuple[str, ...]
     overfitting: tuple[str, ...]
     alarms: tuple[tuple[str, str, str], ...]
+
+
+def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the facts of a cross-validation into its folder."""
+    (folder / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_facts(path: Path) -> dict[str, Any]:

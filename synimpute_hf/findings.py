@@ -11,6 +11,7 @@ import numpy as np
 
 from .arms import Arm
 from .corpus import IMPUTED, Corpus
+from .facts import ADVISED, ALARMING
 from .folds import PROTOCOLS, Fold, LeakCheck, Links
 from .metrics import score
 from .stats import (
@@ -29,7 +30,6 @@ __all__ = ["FitRecord", "find"]
 BINS = 10
 RESAMPLES = 1000
 LOW_F1 = 0.6
-ADVISED, ALARMING = 0.04, 0.05
 SAME_PREVALENCE = 0.1
 COMPARED = ("f1", "average_precision")
 
@@ -81,10 +81,10 @@ class _Measure:
 
     def of(self, scores: dict[str, Any]) -> float:
         """Return the number; nan where a fold has no row of the class."""
-        value = scores[
-            self.metric if self.code is not None or f"{self.metric}_macro" not in scores else f"{self.metric}_macro"
-        ]
-        return float(value if self.code is None else value[self.code])
+        if self.code is not None:
+            return float(scores[self.metric][self.code])
+        key = f"{self.metric}_macro"
+        return float(scores[key if key in scores else self.metric])
 
 
 class _Table:
@@ -101,15 +101,16 @@ class _Table:
         self.protocols = list(dict.fromkeys(protocol for protocol, _ in self.cells))
         self._drawn: dict[tuple[str, _Measure, int], float] = {}
 
+    def _folds(self, protocol: str) -> list[Fold]:
+        return [r.fold for (p, _), cell in self.cells.items() if p == protocol for r in cell.values()]
+
     def test_share(self, protocol: str) -> float:
         """Return the mean number of tested originals for each original that trains."""
-        folds = [r.fold for (p, _), cell in self.cells.items() if p == protocol for r in cell.values()]
-        return float(np.mean([len(fold.test) / len(fold.train) for fold in folds]))
+        return float(np.mean([len(fold.test) / len(fold.train) for fold in self._folds(protocol)]))
 
     def prevalence(self, protocol: str, code: int | None) -> float:
         """Return the share of a class among the tested originals."""
-        folds = [r.fold for (p, _), cell in self.cells.items() if p == protocol for r in cell.values()]
-        return float(np.mean(np.concatenate([self.corpus.labels[fold.test] == code for fold in folds])))
+        return float(np.mean(np.concatenate([self.corpus.labels[fold.test] == code for fold in self._folds(protocol)])))
 
     def paired(self, measure: _Measure, one: tuple[str, str], other: tuple[str, str]) -> np.ndarray:
         """Return the differences of two cells, fold by fold, without folds that lack either score, shape ``(n,)``."""

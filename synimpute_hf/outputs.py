@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Mapping
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from .errors import OutputError
 from .imputer import SyntheticImputer
 from .mapping import impute_batch
 from .records import Outcome
-from .version import __version__
+from .version import versions
 
 __all__ = ["JOURNAL", "check_folder", "write_result"]
 
@@ -114,7 +112,6 @@ def _write_splits(
 def _facts(
     splits: Mapping[str, Any], split: str, imputer: SyntheticImputer, outcome: Outcome, source: str, folder: Path
 ) -> dict[str, Any]:
-    libraries = ("datasets", "huggingface_hub", "pyarrow", "torch", "transformers")
     journal = imputer.journal_path
     return {
         "format": FORMAT,
@@ -127,16 +124,5 @@ def _facts(
         "prompt": imputer.prompt_fields(),
         "outcome": outcome.to_dict(),
         "journal": journal.name if journal.parent == folder.absolute() else "kept elsewhere",
-        "versions": {
-            "synimpute_hf": __version__,
-            "python": platform.python_version(),
-            **{name: _version(name) for name in libraries if _version(name)},
-        },
+        "versions": versions(("datasets", "huggingface_hub", "pyarrow", "torch", "transformers")),
     }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from .errors import SynimputeError, nearest
 
-__all__ = ["Settings", "load_plugin", "parse_spec", "plugin_file", "plugin_names", "read_settings"]
+__all__ = ["Settings", "load_plugin", "make_plugin", "parse_spec", "plugin_file", "plugin_names", "read_settings"]
 
 PACKAGE = "synimpute_hf"
 
@@ -93,6 +93,21 @@ def load_plugin(room: str, name: str, error: type[SynimputeError]) -> Any:
         return points[name].load()
     names = plugin_names(room)
     raise error(f"There is no {room.rstrip('s')} {name!r}. There are: {', '.join(names)}.{nearest(name, names)}")
+
+
+def make_plugin(room: str, spec: str, error: type[SynimputeError], options: Mapping[str, Any], *more: Any) -> Any:
+    """Make the plugin that a spec names, by its class's ``from_options``.
+
+    Args:
+        room: subpackage, such as ``generators``.
+        spec: see ``parse_spec``.
+        error: the exception to raise when there is no such plugin.
+        options: further options, which those of the spec go before; those that are None are left out.
+        *more: what else the room's plugins are made with.
+    """
+    name, argument, written = parse_spec(spec)
+    given = {key: value for key, value in options.items() if value is not None}
+    return load_plugin(room, name, error).from_options(argument, {**given, **written}, *more)
 
 
 def parse_spec(spec: str) -> tuple[str, str, dict[str, str]]:

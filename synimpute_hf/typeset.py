@@ -13,7 +13,7 @@ from typing import Any
 from .facts import words
 from .sheets import Sheet
 
-__all__ = ["csv_text", "md", "md_code", "md_list", "md_sheet", "rich_table", "tex", "tex_sheet"]
+__all__ = ["csv_text", "md", "md_cell", "md_code", "md_list", "md_sheet", "rich_table", "tex", "tex_sheet"]
 
 WIDE = 128  # characters at which an estimate and its interval fit on one line
 CROWDED = 9  # columns from where LaTeX needs smaller type
@@ -52,6 +52,11 @@ def rich_table(sheet: Sheet, width: int) -> Any:
     for row in sheet.rows:
         table.add_row(*(Text(row[i] if width < WIDE else row[i].replace("\n", " ")) for i in kept))
     return table
+
+
+def md_cell(value: Any) -> str:
+    """Return plain text as one cell of a Markdown table."""
+    return re.sub(r"\s+", " ", str(value)).replace("\\", "\\\\").replace("|", "\\|")
 
 
 def md(value: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import PlanError
-from ..registry import load_plugin, parse_spec
+from ..registry import make_plugin
 from .base import Augmenter
 
 __all__ = ["Augmenter", "make_augmenter"]
@@ -20,7 +20,5 @@ def make_augmenter(spec: str, **options: object) -> Augmenter:
     Raises:
         PlanError: there is no such augmenter, or it takes no such option.
     """
-    name, argument, written = parse_spec(spec)
-    plugin: type[Augmenter] = load_plugin("augmenters", name, PlanError)
-    given = {key: value for key, value in options.items() if value is not None}
-    return plugin.from_options(argument, {**given, **written})
+    augmenter: Augmenter = make_plugin("augmenters", spec, PlanError, options)
+    return augmenter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import PlanError
-from ..registry import load_plugin, parse_spec
+from ..registry import make_plugin
 from .base import Classifier, Features, Fit
 
 __all__ = ["DEFAULT_CLASSIFIER", "Classifier", "Features", "Fit", "make_classifier"]
@@ -24,6 +24,5 @@ def make_classifier(spec: str, cache: Path | None = None) -> Classifier:
     Raises:
         PlanError: there is no such classifier, or it takes no such option.
     """
-    name, argument, options = parse_spec(spec)
-    plugin: type[Classifier] = load_plugin("classifiers", name, PlanError)
-    return plugin.from_options(argument, options, cache)
+    classifier: Classifier = make_plugin("classifiers", spec, PlanError, {}, cache)
+    return classifier

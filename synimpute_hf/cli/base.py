@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -26,7 +26,7 @@ __all__ = [
     "option",
     "pairs",
     "say",
-    "with_job",
+    "with_options",
 ]
 
 SHORT = 1
@@ -186,34 +186,44 @@ def _label(text: str) -> str | int | None:
     return int(text) if text.lstrip("-").isdigit() else text
 
 
-def with_job(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes ``job`` one command-line option for each field of Job."""
-    hints = get_type_hints(Job, include_extras=True)
-    shared = [
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one command-line option for each field of the dataclasses that it takes, such as ``job: Job``.
+
+    A command's own options come first, then those of its dataclasses, the last one first.
+    """
+    own_hints = get_type_hints(command, include_extras=True)
+    parameters = inspect.signature(command).parameters
+    groups = {name: own_hints[name] for name in reversed(parameters) if is_dataclass(own_hints[name])}
+    own = [
+        parameter.replace(annotation=own_hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in parameters.items()
+        if name not in groups
+    ]
+    shared = [parameter for group in groups.values() for parameter in _options_of(group)]
+
+    def run(**values: Any) -> None:
+        """Gather the shared options into their dataclasses."""
+        for name, group in groups.items():
+            values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+        command(**values)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    run.__annotations__ = {}
+    return run
+
+
+def _options_of(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
         inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             annotation=hints[field.name],
             default=None if field.default is MISSING else field.default,
         )
-        for field in fields(Job)
+        for field in fields(group)
     ]
-    own_hints = get_type_hints(command, include_extras=True)
-    own = [
-        parameter.replace(annotation=own_hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, parameter in inspect.signature(command).parameters.items()
-        if name != "job"
-    ]
-
-    def run(**values: Any) -> None:
-        """Gather the shared options into one Job."""
-        job = Job(**{field.name: values.pop(field.name) for field in fields(Job)})
-        command(job=job, **values)
-
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
-    run.__annotations__ = {}
-    return run
 
 
 def say(*things: Any) -> None:

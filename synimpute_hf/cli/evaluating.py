@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import PlanError
-from .base import DataArgument, Job, app, option, pairs, say, with_job
+from .base import DataArgument, Job, app, option, pairs, say, with_options
 
 if TYPE_CHECKING:
     from ..assembly import Amounts
@@ -21,61 +21,52 @@ if TYPE_CHECKING:
 __all__ = ["calibrate", "crossval", "report"]
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder of finished fits, facts and report.")]
-FoldsOption = Annotated[int, option("Parts of one repeat (default 10).")]
-RepeatsOption = Annotated[int, option("How often the originals are split anew (default 10).")]
-ClassifierOption = Annotated[
-    str,
-    option(
-        "linear (default: logistic regression on embeddings), linear:ENCODER, transformers:MODEL,preset=paper-short; "
-        "without a model the encoder that comes with a pip package."
-    ),
-]
-GroupsOption = Annotated[str | None, option("Column (document, author, debate) whose rows stay on one side of a fold.")]
-KeepOption = Annotated[
-    list[str] | None,
-    option("Thin a class to so many originals, CLASS=ROWS; the rest make the ceiling. May be repeated."),
-]
-HoldoutOption = Annotated[
-    str | None, option("Test set for the protocol holdout: a share to set aside (0.2), a split of DATA, or a file.")
-]
-MarginOption = Annotated[float, option("Largest difference of a score that does not matter (default 0.02).")]
-ExtraOption = Annotated[
-    bool, typer.Option("--extra/--no-extra", help="Write more texts than the target asks for, enough for every fold.")
-]
-JobsOption = Annotated[int | None, option("Fits at a time; by default one a core, or all that a cluster has.")]
-BackendOption = Annotated[str, option("Where fits run: loky (processes, the default), ray or dask.")]
 
 
 @dataclass(frozen=True)
-class _Run:
-    """The options that crossval and calibrate share, as they were given."""
+class Setup:
+    """The options that crossval and calibrate share. Each field is one option."""
 
-    job: Job
-    data: str
-    output: Path
-    folds: int
-    repeats: int
-    classifier: str
-    groups: str | None
-    keep: list[str] | None
-    holdout: str | None
-    margin: float
-    extra: bool
-    jobs: int | None
-    backend: str
+    folds: Annotated[int, option("Parts of one repeat (default 10).")] = 10
+    repeats: Annotated[int, option("How often the originals are split anew (default 10).")] = 10
+    classifier: Annotated[
+        str,
+        option(
+            "linear (default: logistic regression on embeddings), linear:ENCODER, "
+            "transformers:MODEL,preset=paper-short; without a model the encoder that comes with a pip package."
+        ),
+    ] = "linear"
+    groups: Annotated[
+        str | None, option("Column (document, author, debate) whose rows stay on one side of a fold.")
+    ] = None
+    keep: Annotated[
+        list[str] | None,
+        option("Thin a class to so many originals, CLASS=ROWS; the rest make the ceiling. May be repeated."),
+    ] = None
+    holdout: Annotated[
+        str | None,
+        option("Test set for the protocol holdout: a share to set aside (0.2), a split of DATA, or a file."),
+    ] = None
+    margin: Annotated[float, option("Largest difference of a score that does not matter (default 0.02).")] = 0.02
+    extra: Annotated[
+        bool,
+        typer.Option("--extra/--no-extra", help="Write more texts than the target asks for, enough for every fold."),
+    ] = True
+    jobs: Annotated[int | None, option("Fits at a time; by default one a core, or all that a cluster has.")] = None
+    backend: Annotated[str, option("Where fits run: loky (processes, the default), ray or dask.")] = "loky"
 
-    def read(self) -> tuple[Any, dict[str, Any]]:
+    def read(self, data: str, job: Job) -> tuple[Any, dict[str, Any]]:
         """Read DATA; returns its rows, and the settings of a CrossValidation."""
         import datasets
 
         from ..inputs import read_data
 
         datasets.disable_progress_bars()
-        splits, split = read_data(self.data, self.job.split, self.job.config)
+        splits, split = read_data(data, job.split, job.config)
         settings = {
             "folds": self.folds,
             "repeats": self.repeats,
-            "seed": self.job.seed,
+            "seed": job.seed,
             "classifier": self.classifier,
             "groups": self.groups,
             "keep": {name: _whole(rows) for name, rows in pairs(self.keep or [], "--keep").items()},
@@ -83,7 +74,7 @@ class _Run:
             "margin": self.margin,
             "enough": self.extra,
             "jobs": self.jobs,
-            **{name: getattr(self.job, name) for name in ("text", "label", "id")},
+            **{name: getattr(job, name) for name in ("text", "label", "id")},
         }
         return splits[split], settings
 
@@ -97,28 +88,26 @@ class _Run:
         others, split = read_data(self.holdout)
         return others[split]
 
-    def finish(self, facts: dict[str, Any]) -> None:
-        """Write the report and show what was found."""
-        from ..report import tables, write_report
 
-        facts["command"] = shlex.join(["synimpute", *sys.argv[1:]])
-        _write_facts(self.output, facts)
-        files = write_report([facts], self.output)
-        if self.job.as_json:
-            fields = ("summary", "comparisons", "inflation", "overfitting", "ranking", "alarms", "calibration")
-            typer.echo(json.dumps({name: facts[name] for name in fields}, ensure_ascii=False, indent=2))
-            return
-        say(*tables(facts), *facts.get("advice", ()), f"Report: {files[0]}   Facts: {self.output / 'crossval.json'}")
+def _finish(output: Path, facts: dict[str, Any], as_json: bool) -> None:
+    """Write the report and show what was found."""
+    from ..facts import FACTS, write_facts
+    from ..report import tables, write_report
+
+    facts["command"] = shlex.join(["synimpute", *sys.argv[1:]])
+    write_facts(output, facts)
+    files = write_report([facts], output)
+    if as_json:
+        fields = ("summary", "comparisons", "inflation", "overfitting", "ranking", "alarms", "calibration")
+        typer.echo(json.dumps({name: facts[name] for name in fields}, ensure_ascii=False, indent=2))
+        return
+    say(*tables(facts), *facts.get("advice", ()), f"Report: {files[0]}   Facts: {output / FACTS}")
 
 
 def _whole(text: str) -> int:
     if not text.isdigit():
         raise PlanError(f"--keep expects CLASS=ROWS with a whole number, got {text!r}.")
     return int(text)
-
-
-def _write_facts(folder: Path, facts: dict[str, Any]) -> None:
-    (folder / "crossval.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _listed(text: str) -> list[str]:
@@ -143,10 +132,11 @@ def _amounts(amounts: Amounts, as_json: bool) -> None:
 
 
 @app.command()
-@with_job
+@with_options
 def crossval(
     data: DataArgument,
     job: Job,
+    setup: Setup,
     output: OutputOption,
     arms: Annotated[
         str | None,
@@ -159,16 +149,6 @@ def crossval(
     inflation: Annotated[
         bool, typer.Option("--inflation/--no-inflation", help="Measure 'imputed' the paper's way, too.")
     ] = True,
-    folds: FoldsOption = 10,
-    repeats: RepeatsOption = 10,
-    classifier: ClassifierOption = "linear",
-    groups: GroupsOption = None,
-    keep: KeepOption = None,
-    holdout: HoldoutOption = None,
-    margin: MarginOption = 0.02,
-    extra: ExtraOption = True,
-    jobs: JobsOption = None,
-    backend: BackendOption = "loky",
     plan_only: Annotated[bool, typer.Option("--plan", help="Show how many texts would be written, and stop.")] = False,
 ) -> None:
     """Compare ways to train by cross-validation without a leak. Run again with more arms: only what is new runs."""
@@ -176,8 +156,7 @@ def crossval(
     from ..crossval import CrossValidation
     from ..engines import engine
 
-    run = _Run(job, data, output, folds, repeats, classifier, groups, keep, holdout, margin, extra, jobs, backend)
-    rows, settings = run.read()
+    rows, settings = setup.read(data, job)
     chosen = DEFAULT_ARMS if arms is None else _listed(arms)
     validation = CrossValidation(arms=chosen, protocols=_listed(protocols), inflation=inflation, **settings)
     output.mkdir(parents=True, exist_ok=True)
@@ -186,45 +165,35 @@ def crossval(
         _amounts(validation.plan(rows, impute), job.as_json)
     if plan_only:
         return
-    with engine(backend, jobs):
+    with engine(setup.backend, setup.jobs):
         facts = validation.run(rows, impute, output, source=_name(data))
-    run.finish(facts)
+    _finish(output, facts, job.as_json)
 
 
 @app.command()
-@with_job
+@with_options
 def calibrate(
     data: DataArgument,
     job: Job,
+    setup: Setup,
     output: OutputOption,
     shares: Annotated[str, option("Shares of the synthetic texts (default 0.25,0.5,0.75,1).")] = "0.25,0.5,0.75,1",
-    folds: FoldsOption = 10,
-    repeats: RepeatsOption = 10,
-    classifier: ClassifierOption = "linear",
-    groups: GroupsOption = None,
-    keep: KeepOption = None,
-    holdout: HoldoutOption = None,
-    margin: MarginOption = 0.02,
-    extra: ExtraOption = True,
-    jobs: JobsOption = None,
-    backend: BackendOption = "loky",
 ) -> None:
     """Find how many synthetic texts are too many: overfitting over the share of texts, nothing paid twice."""
     from ..calibration import calibrate as curve
     from ..engines import engine
 
-    run = _Run(job, data, output, folds, repeats, classifier, groups, keep, holdout, margin, extra, jobs, backend)
-    rows, settings = run.read()
+    rows, settings = setup.read(data, job)
     try:
         parts = [float(part) for part in shares.split(",")]
     except ValueError as error:
         raise PlanError(f"--shares expects numbers with commas between, such as 0.25,0.5,1; got {shares!r}.") from error
     output.mkdir(parents=True, exist_ok=True)
-    with engine(backend, jobs):
+    with engine(setup.backend, setup.jobs):
         facts = curve(
             rows, job.imputer(output / "journal.sqlite"), shares=parts, output=output, source=_name(data), **settings
         )
-    run.finish(facts)
+    _finish(output, facts, job.as_json)
 
 
 @app.command()

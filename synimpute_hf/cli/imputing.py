@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import GeneratorError
-from .base import BUDGET, INTERRUPTED, SHORT, DataArgument, Job, app, say, with_job
+from .base import BUDGET, INTERRUPTED, SHORT, DataArgument, Job, app, say, with_options
 
 if TYPE_CHECKING:
     from ..imputer import SyntheticImputer
@@ -19,7 +19,7 @@ __all__ = ["batches", "impute", "plan", "preview"]
 
 
 @app.command()
-@with_job
+@with_options
 def plan(data: DataArgument, job: Job) -> None:
     """Show who is short, what it takes, and one rendered prompt. Nothing is called."""
     imputer, _, _ = job.fitted(data)
@@ -30,7 +30,7 @@ def plan(data: DataArgument, job: Job) -> None:
 
 
 @app.command()
-@with_job
+@with_options
 def preview(
     data: DataArgument, job: Job, n: Annotated[int, typer.Option("--n", min=1, help="How many texts.")] = 8
 ) -> None:
@@ -68,7 +68,7 @@ def preview(
 
 
 @app.command()
-@with_job
+@with_options
 def impute(
     data: DataArgument, job: Job, output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the result.")]
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ..errors import GeneratorError
-from ..registry import load_plugin, parse_spec
+from ..registry import make_plugin
 from .base import Answers, Generator
 
 __all__ = ["DEFAULT_GENERATOR", "Answers", "Generator", "choose", "make_generator"]
@@ -39,7 +39,5 @@ def make_generator(spec: str, **options: object) -> Generator:
     Raises:
         GeneratorError: there is no such generator, or it takes no such option.
     """
-    name, argument, written = parse_spec(spec)
-    plugin: type[Generator] = load_plugin("generators", name, GeneratorError)
-    given = {key: value for key, value in options.items() if value is not None}
-    return plugin.from_options(argument, {**given, **written})
+    generator: Generator = make_plugin("generators", spec, GeneratorError, options)
+    return generator
