@@ -428,6 +428,7 @@ class Generation:
             paid.calls,
             self._stopped,
             self._generator.notes,
+            self._run,
         )
 
 

@@ -32,11 +32,17 @@ from .planning import FEW, SamplingStrategy, enough_rows, plan_classes
 from .prices import home
 from .prompts import PromptTemplate, Renderer, estimate_tokens, load_prompt
 from .records import ClassPlan, Estimate, Label, Outcome, Plan, Prompt
+from .registry import parse_spec
 from .seeding import digest, row_digest
 
 __all__ = ["SyntheticImputer", "default_journal"]
 
 STATE_VERSION = 1
+SHARED = (
+    *("text", "label", "id", "target", "sampling_strategy", "language", "n_examples", "replacement", "seed"),
+    *("max_attempts", "missing_label"),
+)
+"""Arguments that say what is made, not where or at what price."""
 SAMPLE_PROMPTS = 40
 
 
@@ -59,7 +65,7 @@ class SyntheticImputer:
             ``"not majority"``, ``"not minority"``, ``"all"``, an integer, a dict of rows by class, or a function.
         generator: such as ``"local"``, ``"transformers:Qwen/Qwen3-1.7B"``, ``"replay:out/journal.sqlite"``.
         generator_options: further options of the generator, such as ``{"temperature": 1.0}``.
-        prompt: name of a prompt that ships, or path of a YAML file; None is ``"general"``.
+        prompt: name of a prompt that ships, path of a YAML file, or the fields of one; None is ``"general"``.
         category_descriptions: codebook definitions, by class name or label.
         language: language to write in; None is that of the originals.
         n_examples: originals shown in one prompt.
@@ -96,7 +102,7 @@ class SyntheticImputer:
         sampling_strategy: SamplingStrategy | None = None,
         generator: str | None = None,
         generator_options: Mapping[str, Any] | None = None,
-        prompt: str | Path | None = None,
+        prompt: str | Path | Mapping[str, Any] | None = None,
         category_descriptions: Mapping[Any, str] | None = None,
         language: str | None = None,
         n_examples: int = 5,
@@ -298,6 +304,24 @@ class SyntheticImputer:
             "max_attempts": self.max_attempts,
             "missing_label": self.missing_label,
         }
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the constructor's arguments by which another machine can impute the same way, JSON-able.
+
+        Paths of this machine are left out: a model's folder, the journal, a price file.
+        """
+        found = {name: value for name, value in self.get_params().items() if name in SHARED}
+        strategy, classes = self.sampling_strategy, self._state.classes
+        if callable(strategy):
+            found["sampling_strategy"] = {entry.name: entry.target for entry in classes if entry.to_write}
+        elif isinstance(strategy, Mapping):
+            named = [entry for entry in classes if entry.name in strategy or entry.label in strategy]
+            found["sampling_strategy"] = {entry.name: entry.target for entry in named}
+        spec, _ = choose(self.generator)
+        found["generator"] = None if Path(parse_spec(spec)[1]).exists() and parse_spec(spec)[1] else spec
+        options = dict(self.generator_options or {})
+        found["generator_options"] = {key: value for key, value in options.items() if key != "prices"}
+        return {**found, "prompt": self.prompt_fields(), "category_descriptions": self._state.descriptions}
 
     def first_sources(self, name: str, count: int) -> list[tuple[str, ...]]:
         """Return the row ids that the first attempts of a class's first texts would show; nothing is called.

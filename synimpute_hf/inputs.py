@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import huggingface_hub
 import pyarrow as pa
 
 from .errors import DataError, MissingPackageError, nearest
 from .seeding import digest
 
-__all__ = ["read_data"]
+__all__ = ["read_data", "source_metadata"]
 
 
 def _csv(path: str) -> Any:
@@ -89,6 +90,30 @@ def read_data(data: str, split: str | None = None, config: str | None = None) ->
             f"impute with --split.{nearest(split, splits)}"
         )
     return splits, split
+
+
+def source_metadata(data: str) -> dict[str, Any]:
+    """Return what a result may inherit from the card of its source: never more than stands there.
+
+    Args:
+        data: as for ``read_data``.
+
+    Returns:
+        ``source_dataset`` (a Hub id, or ``original``), and where the card has them ``license`` and ``language``, each
+        with its ``value`` and where it is ``from``.
+    """
+    path = Path(data)
+    on_hub = not path.exists()
+    found: dict[str, Any] = {"source_dataset": data if on_hub else "original"}
+    try:
+        card = huggingface_hub.DatasetCard.load(data if on_hub else path / "README.md", ignore_metadata_errors=True)
+    except (OSError, ValueError):  # there is none, or it cannot be read: nothing is inherited
+        return found
+    for name in ("license", "language"):
+        value = card.data.get(name)
+        if value:
+            found[name] = {"value": value, "from": f"the card of {data if on_hub else path.name}"}
+    return found
 
 
 EXPECTED = (

@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -299,6 +299,56 @@ class Journal:
         )
         with self._told("read"):
             return [json.loads(row[0]) for row in self._db.execute(query)]
+
+    def verdicts(self, run: str) -> dict[str, Verdict]:
+        """Return what a run decided, by the answer's key."""
+        with self._told("read"):
+            rows = self._db.execute("SELECT key, accepted, reason FROM verdicts WHERE run = ? ORDER BY key", (run,))
+            return {key: Verdict(key, bool(accepted), reason) for key, accepted, reason in rows}
+
+    def requests(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return what was asked, by key; an empty dict where the journal was copied without its requests."""
+        found = {}
+        with self._told("read"):
+            for start in range(0, len(keys), KEYS_A_QUERY):
+                part = keys[start : start + KEYS_A_QUERY]
+                query = f"SELECT key, request FROM answers WHERE key IN ({','.join('?' * len(part))})"
+                found.update({key: json.loads(request) for key, request in self._db.execute(query, part)})
+        return found
+
+    def copy_run(self, path: Path, run: str, requests: bool = True) -> int:
+        """Write a journal with the answers and verdicts of one run, to be published; the same ones give the same bytes.
+
+        Args:
+            path: a file that is not there yet.
+            run: the run, as its outcome names it.
+            requests: whether what was asked comes along; it quotes originals.
+
+        Returns:
+            How many answers it holds.
+        """
+        columns = "key, generator, class, number, attempt, request, source_ids, answer, finish_reason, prompt_tokens, "
+        columns += "answer_tokens, seconds, at, cached_tokens, cost_usd"
+        asked = columns if requests else columns.replace("request", "'{}'")
+        judged = "SELECT key FROM verdicts WHERE run = ?"
+        with self._told("copied"), closing(sqlite3.connect(path, isolation_level=None)) as copy:
+            for statement in (part for script in (_SCHEMA, *_ADDED.values()) for part in script.split(";\n")):
+                copy.execute(statement)
+            copy.execute("BEGIN")
+            rows = self._db.execute(
+                f"SELECT {asked} FROM answers WHERE key IN ({judged}) ORDER BY key", (run,)
+            ).fetchall()
+            copy.executemany(f"INSERT INTO answers ({columns}) VALUES ({','.join('?' * 15)})", rows)
+            codes = sorted({row[1] for row in rows})
+            for table, column, values in (("generators", "digest", codes), ("verdicts", "run", [run])):
+                for value in values:
+                    kept = f"SELECT * FROM {table} WHERE {column} = ? ORDER BY 1, 2"
+                    for row in self._db.execute(kept, (value,)):
+                        copy.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(row))})", row)
+            copy.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            copy.execute("COMMIT")
+            copy.execute("VACUUM")
+        return len(rows)
 
     def speed(self, generator: Mapping[str, Any]) -> tuple[float, int]:
         """Return the mean seconds an answer of a generator took, and over how many answers (0.0 and 0 for none)."""

@@ -12,19 +12,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .cards import dataset_card
-from .errors import OutputError
+from .cards import dataset_card, metadata_of
+from .columns import Columns
+from .errors import DataError, OutputError
+from .facts import FACTS, read_facts
 from .imputer import SyntheticImputer
 from .mapping import impute_batch
+from .provenance import choose_examples, rows_digest
 from .records import Outcome
 from .version import versions
 
-__all__ = ["JOURNAL", "check_folder", "write_result"]
+__all__ = ["JOURNAL", "MANIFEST", "check_folder", "read_manifest", "write_manifest", "write_result", "write_split"]
 
 JOURNAL = "journal.sqlite"
 MANIFEST = "synimpute.json"
 OURS = ("README.md", "data", MANIFEST)
-FORMAT = 1
+FORMAT = 2
 
 
 def check_folder(folder: Path) -> None:
@@ -42,26 +45,62 @@ def check_folder(folder: Path) -> None:
         raise OutputError(
             f"The output folder {folder} can't be written: {error.strerror or error}. Choose another with --output."
         ) from error
-    foreign = [name for name in names if name not in OURS and JOURNAL not in name]
+    foreign = [name for name in names if name not in (*OURS, FACTS) and JOURNAL not in name]
     if foreign and MANIFEST not in names:
         raise OutputError(
             f"The output folder {folder} already holds something else ({', '.join(sorted(foreign)[:3])}"
             "…). Choose an empty or new folder with --output."
         )
+    metadata_of(_card_of(folder))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read the facts of a result.
+
+    Args:
+        folder: which holds ``synimpute.json``.
+
+    Raises:
+        DataError: there are none, or they are of another make.
+    """
+    path = folder / MANIFEST
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(
+            f"No result at {folder}: {error.strerror or error}. Name a folder that `synimpute impute DATA --output "
+            "FOLDER` has written."
+        ) from error
+    except ValueError as error:
+        raise DataError(f"{path} is no JSON ({error}). Run `synimpute impute` again to write it anew.") from error
+    found = facts.get("format") if isinstance(facts, dict) else None
+    if found != FORMAT or "splits" not in facts:
+        raise DataError(
+            f"{path} is not the facts of an imputed dataset in format {FORMAT} (its format is {found!r}). Run the same "
+            "`synimpute impute` command again with this version: nothing is asked twice."
+        )
+    return dict(facts)
 
 
 def write_result(
-    folder: Path, splits: Mapping[str, Any], split: str, imputer: SyntheticImputer, outcome: Outcome, source: str
+    folder: Path,
+    splits: Mapping[str, Any],
+    split: str,
+    imputer: SyntheticImputer,
+    outcome: Outcome,
+    source: str,
+    metadata: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write a result: complete or not at all, over an earlier one if there is one.
 
     Args:
-        folder: the result folder.
+        folder: the result folder. What a person wrote in its card stays.
         splits: the user's rows by split.
         split: the split that was imputed.
         imputer: fitted.
         outcome: what to write; may be a partial one.
         source: where the rows came from, a file's name or a Hub id.
+        metadata: what the card inherits, see ``inputs.source_metadata``.
 
     Returns:
         The facts, as they stand in ``synimpute.json``.
@@ -71,16 +110,18 @@ def write_result(
     """
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=f".{JOURNAL}-unfinished-") as temporary:
-            facts = _facts(splits, split, imputer, outcome, source, folder)
+            facts = _facts(split, imputer, outcome, source, metadata or {"source_dataset": "original"}, folder)
             _write_splits(Path(temporary), splits, imputer, outcome, facts)
-            (Path(temporary) / MANIFEST).write_text(
-                json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
-            (Path(temporary) / "README.md").write_text(dataset_card(facts), encoding="utf-8")
+            write_manifest(Path(temporary), facts)
+            crossval = read_facts(folder) if (folder / FACTS).is_file() else None
+            card = dataset_card(facts, _card_of(folder), crossval)
+            (Path(temporary) / "README.md").write_text(card, encoding="utf-8")
             shutil.rmtree(folder / "data", ignore_errors=True)
             for name in OURS:
                 os.replace(Path(temporary) / name, folder / name)
     except OSError as error:
+        if isinstance(error, OutputError):
+            raise
         raise OutputError(
             f"The result could not be written to {folder}: {error.strerror or error}. Every answer is "
             f"safe in {imputer.journal_path}: make room, or choose another place with --output, and run "
@@ -89,40 +130,88 @@ def write_result(
     return facts
 
 
+def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the facts of a result into a folder."""
+    (folder / MANIFEST).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _card_of(folder: Path) -> str:
+    path = folder / "README.md"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
 def _write_splits(
     folder: Path, splits: Mapping[str, Any], imputer: SyntheticImputer, outcome: Outcome, facts: dict[str, Any]
 ) -> None:
     (folder / "data").mkdir()
     impute = partial(impute_batch, anchors=imputer.anchors_of(outcome))
+    facts["splits"] = {}
     for name, part in splits.items():
         rows = part.map(
             impute, batched=True, cache_file_name=str(folder / "rows.arrow"), new_fingerprint=facts["plan"]["digest"]
         )
-        path = folder / "rows.parquet"
-        rows.to_parquet(str(path))
-        sha = hashlib.sha256(path.read_bytes()).hexdigest()
-        # datasets caches a folder by its README, not by its files: a name that changes with the content keeps
-        # load_dataset from returning what stood here before.
-        file = f"data/{name}-{sha[:8]}.parquet"
-        path.rename(folder / file)
-        facts["splits"][name] = {"file": file, "rows": len(rows), "sha256": sha}
+        facts["splits"][name] = write_split(rows, folder, name, imputer.columns)
+        facts["features"] = rows.features.to_dict()
         (folder / "rows.arrow").unlink(missing_ok=True)
 
 
+def write_split(rows: Any, folder: Path, name: str, columns: Columns, largest: int | None = None) -> dict[str, Any]:
+    """Write a split as parquet files of about one size, and return what stands about it in the facts.
+
+    Args:
+        rows: a Dataset with provenance columns.
+        folder: in whose folder ``data`` the files go.
+        name: of the split.
+        columns: those in use.
+        largest: bytes that a file may have; None writes one.
+    """
+    path = folder / "rows.parquet"
+    rows.to_parquet(str(path))
+    count = 1 if largest is None else min(len(rows) or 1, -(-path.stat().st_size // largest))
+    files = []
+    for number in range(count):
+        part = rows if count == 1 else rows.shard(count, number, contiguous=True)
+        if count > 1:
+            part.to_parquet(str(path))
+        sha = hashlib.sha256(path.read_bytes()).hexdigest()
+        # datasets caches a folder by its README, not by its files: a name that changes with the content keeps
+        # load_dataset from returning what stood here before.
+        file = f"data/{name}-{number:05d}-of-{count:05d}-{sha[:8]}.parquet"
+        files.append({"file": file, "rows": len(part), "bytes": path.stat().st_size, "sha256": sha})
+        path.rename(folder / file)
+    return {
+        "rows": len(rows),
+        "bytes": rows.data.nbytes,
+        "files": files,
+        "digest": rows_digest(rows, columns.text, columns.label),
+    }
+
+
 def _facts(
-    splits: Mapping[str, Any], split: str, imputer: SyntheticImputer, outcome: Outcome, source: str, folder: Path
+    split: str,
+    imputer: SyntheticImputer,
+    outcome: Outcome,
+    source: str,
+    metadata: Mapping[str, Any],
+    folder: Path,
 ) -> dict[str, Any]:
     journal = imputer.journal_path
     return {
         "format": FORMAT,
+        "config": "default",
+        "place": "",
         "title": f"{Path(source).stem if Path(source).suffix else source}, imputed",
         "source": source,
+        "metadata": dict(metadata),
         "split": split,
-        "splits": {name: {} for name in splits},
+        "splits": {},
+        "features": {},
+        "parameters": imputer.parameters(),
         "plan": imputer.plan.to_dict(),
         "generator": imputer.generator_identity(),
         "prompt": imputer.prompt_fields(),
         "outcome": outcome.to_dict(),
+        "examples": choose_examples(outcome.rows, {entry.label: entry.name for entry in imputer.plan.classes}),
         "journal": journal.name if journal.parent == folder.absolute() else "kept elsewhere",
         "versions": versions(("datasets", "huggingface_hub", "pyarrow", "torch", "transformers")),
     }

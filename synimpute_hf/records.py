@@ -376,6 +376,7 @@ class Outcome:
         calls: requests that this run and its earlier parts sent, those that failed included.
         stopped: why the run ended early (a budget, a server that only fails), or empty.
         notes: what was noticed on the way, such as a parameter that the model refuses.
+        run: the run's id, under which the journal keeps its verdicts.
     """
 
     rows: tuple[SyntheticRow, ...]
@@ -392,6 +393,7 @@ class Outcome:
     calls: int = 0
     stopped: str = ""
     notes: tuple[str, ...] = ()
+    run: str = ""
 
     @property
     def missing(self) -> int:
@@ -417,4 +419,5 @@ class Outcome:
             "interrupted": self.interrupted,
             "stopped": self.stopped,
             "notes": list(self.notes),
+            "run": self.run,
         }

@@ -73,6 +73,7 @@ def impute(
     data: DataArgument, job: Job, output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the result.")]
 ) -> None:
     """Write the missing texts and a dataset with them. Run again after an interruption, and it goes on."""
+    from ..inputs import source_metadata
     from ..outputs import JOURNAL, check_folder, write_result
 
     check_folder(output)
@@ -87,7 +88,8 @@ def impute(
     outcome = imputer.outcome
     if outcome is None or (ended and not outcome.rows):
         raise ended or KeyboardInterrupt
-    facts = write_result(output, splits, split, imputer, outcome, Path(data).name if Path(data).exists() else data)
+    source = Path(data).name if Path(data).exists() else data
+    facts = write_result(output, splits, split, imputer, outcome, source, source_metadata(data))
     if job.as_json:
         typer.echo(json.dumps({"output": str(output), **facts["outcome"]}, ensure_ascii=False, indent=2))
     else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,16 +83,19 @@ class PromptTemplate(BaseModel):
     stop: tuple[str, ...] = ("\n",)
 
 
-def load_prompt(name_or_path: str | Path | None = None) -> PromptTemplate:
-    """Load a prompt that ships with the package, comes from an entry point, or is a user's own YAML file.
+def load_prompt(source: str | Path | Mapping[str, Any] | None = None) -> PromptTemplate:
+    """Load a prompt that ships with the package, comes from an entry point, or is a user's own.
 
     Args:
-        name_or_path: ``general`` (default), ``sentences``, ``messages``, ``speeches``, or a path to a YAML file.
+        source: ``general`` (default), ``sentences``, ``messages``, ``speeches``, a path to a YAML file, or the fields
+            of such a file.
 
     Raises:
         PromptError: there is no such prompt, or a field or variable is unknown or missing; all are named.
     """
-    name = str(name_or_path or DEFAULT_PROMPT)
+    if isinstance(source, Mapping):
+        return _template(str(source.get("name", "given as fields")), dict(source))
+    name = str(source or DEFAULT_PROMPT)
     path = plugin_file("prompts", name, ".yaml")
     if path is None:
         path = Path(name)
@@ -111,6 +114,11 @@ def load_prompt(name_or_path: str | Path | None = None) -> PromptTemplate:
             f"The prompt file {name} must hold fields such as 'user:' and 'length:', found {type(content).__name__}."
         )
     content.setdefault("name", Path(name).stem)
+    return _template(name, content)
+
+
+def _template(name: str, content: dict[str, Any]) -> PromptTemplate:
+    """Check a prompt's fields and variables."""
     try:
         template = PromptTemplate(**content)
     except ValidationError as error:

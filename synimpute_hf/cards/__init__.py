@@ -1,0 +1,18 @@
+"""Cards: what a repository on the Hub says about itself, from the facts of its runs and from nothing else.
+
+A card's body holds one section of ours for each configuration, between two comments; what a person writes outside of
+them stays. Of its metadata, a person's own entries stay, too.
+"""
+
+from .base import crossval_view, merge_card, metadata_of, section_of
+from .dataset import dataset_card, dataset_metadata, dataset_section
+
+__all__ = [
+    "crossval_view",
+    "dataset_card",
+    "dataset_metadata",
+    "dataset_section",
+    "merge_card",
+    "metadata_of",
+    "section_of",
+]

@@ -1,0 +1,124 @@
+"""What a result's facts say, computed anew from its rows: originals, plan, draws, prompts, keys, digests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .columns import Originals, read_originals
+from .drawing import DrawSettings, draw
+from .mapping import PROVENANCE
+from .planning import plan_classes
+from .prompts import Renderer, load_prompt
+from .records import ClassPlan, Prompt, SyntheticRow
+from .seeding import canonical_json, digest
+
+__all__ = ["EXAMPLES", "Recipe", "choose_examples", "originals_of", "rows_digest"]
+
+EXAMPLES = 5
+
+
+def rows_digest(rows: Any, text: str, label: str) -> str:
+    """Return a digest of a split's rows in their order: text, label and provenance.
+
+    Args:
+        rows: a Dataset with the provenance columns.
+        text: the text column.
+        label: the label column.
+    """
+    sha = hashlib.sha256()
+    names = [text, label, *PROVENANCE]
+    for table in rows.select_columns(names).with_format("arrow").iter(batch_size=10_000):
+        columns = [table.column(name).to_pylist() for name in names]
+        for row in zip(*columns, strict=True):
+            sha.update(canonical_json(row).encode("ascii") + b"\n")
+    return sha.hexdigest()
+
+
+def originals_of(rows: Any) -> Any:
+    """Return the originals of an imputed split as they were: without synthetic rows and provenance columns."""
+    flags = rows.with_format("arrow")["is_synthetic"]
+    kept = [position for position, flag in enumerate(flags.to_pylist()) if not flag]
+    return rows.select(kept).remove_columns(list(PROVENANCE))
+
+
+def choose_examples(rows: Iterable[SyntheticRow], names: Mapping[Any, str]) -> list[dict[str, str]]:
+    """Return the first synthetic texts, taking turns among the classes, for a card.
+
+    Args:
+        rows: accepted rows.
+        names: class names by label.
+    """
+    ordered = sorted(rows, key=lambda row: (row.draw, names[row.label]))
+    return [{"class": names[row.label], "row_id": row.row_id, "text": row.text} for row in ordered[:EXAMPLES]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a result was made, read from its facts and applied to originals.
+
+    Attributes:
+        originals: read from the rows.
+        classes: the plan, made anew.
+        settings: how originals are drawn.
+        renderer: makes prompts as the recorded generator got them.
+        max_attempts: how often one text may be drawn.
+    """
+
+    originals: Originals
+    classes: tuple[ClassPlan, ...]
+    settings: DrawSettings
+    renderer: Renderer
+    max_attempts: int
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], rows: Any, others: Mapping[str, Any]) -> Recipe:
+        """Read the facts of a result.
+
+        Args:
+            facts: the content of ``synimpute.json``.
+            rows: the originals of the imputed split.
+            others: the other splits.
+
+        Raises:
+            SynimputeError: the facts do not fit these rows.
+        """
+        said, generator = facts["plan"]["settings"], facts["generator"]
+        originals = read_originals(
+            rows,
+            text=said["text"],
+            label=said["label"],
+            id=said["id"],
+            others=others,
+            missing_label=said["missing_label"],
+        )
+        renderer = Renderer(
+            load_prompt(facts["prompt"]),
+            generator["form"],
+            digest(generator),
+            generator["context_tokens"],
+            dict(said["category_descriptions"]),
+            said["language"],
+        )
+        return cls(
+            originals,
+            plan_classes(originals.counts, None, dict(said["targets"]), said["n_examples"]),
+            DrawSettings(said["n_examples"], said["replacement"], said["seed"]),
+            renderer,
+            said["max_attempts"],
+        )
+
+    def prompts(self, name: str, number: int) -> Iterator[Prompt]:
+        """Yield the prompts of one missing text, attempt by attempt."""
+        for attempt in range(self.max_attempts):
+            yield self.renderer.render(draw(self.originals.pools[name], number, attempt, self.settings))
+
+    def label_names(self) -> dict[Any, str]:
+        """Return class names by label."""
+        return {entry.label: entry.name for entry in self.classes}
+
+    def labels(self) -> Sequence[Any]:
+        """Return the labels of the classes that are short."""
+        return [entry.label for entry in self.classes if entry.to_write]
