@@ -6,14 +6,16 @@ Run it with ``python -m synimpute_hf.dataset_scripts.city_service_line --output 
 from __future__ import annotations
 
 import csv
+import io
 import tempfile
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import datasets
-import typer
+
+from . import base
 
 __all__ = ["CLASSES", "CityServiceLine", "write_folder"]
 
@@ -27,14 +29,15 @@ CLASSES = {
 CITATION = "Written for the project synimpute_hf, 2026."
 
 
-class CityServiceLine(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
+class CityServiceLine(base.LocalBuilder):
     """Builds the corpus from the csv file that comes with the package."""
 
     VERSION = datasets.Version("1.0.0")
 
     def _info(self) -> datasets.DatasetInfo:
+        prose = resources.files("synimpute_hf.dataset_scripts").joinpath("data/city_service_line.md")
         return datasets.DatasetInfo(
-            description="Residents' messages to the service line of the invented city of Wexbridge.",
+            description=prose.read_text(encoding="utf-8").strip(),
             features=datasets.Features(
                 {
                     "id": datasets.Value("string"),
@@ -42,18 +45,32 @@ class CityServiceLine(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
                     "label": datasets.ClassLabel(names=sorted(CLASSES)),
                 }
             ),
-            license="Apache-2.0",
+            license="apache-2.0",
             citation=CITATION,
         )
+
+    def card(self) -> base.Card:
+        """Return what the card says beside the ``DatasetInfo``."""
+        return base.Card(
+            title="City service line (demo)",
+            language=("en",),
+            source="The texts come with the package.",
+            rights="Licence: Apache-2.0.",
+            annotations="machine-generated",
+            texts="machine-generated",
+        )
+
+    def sections(self) -> str:
+        """Return what each class means."""
+        return "## Classes\n\n" + "\n".join(f"- `{name}`: {meaning}" for name, meaning in CLASSES.items())
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         return [datasets.SplitGenerator(datasets.Split.TRAIN)]
 
     def _generate_examples(self) -> Iterator[tuple[str, dict[str, str]]]:
         source = resources.files("synimpute_hf.dataset_scripts").joinpath("data/city_service_line.csv")
-        with source.open(encoding="utf-8", newline="") as lines:
-            for row in csv.DictReader(lines):
-                yield row["id"], row
+        for row in csv.DictReader(io.StringIO(source.read_text(encoding="utf-8"))):
+            yield row["id"], row
 
 
 def write_folder(output: Path) -> None:
@@ -63,21 +80,14 @@ def write_folder(output: Path) -> None:
         output: folder; made when it is not there.
     """
     with tempfile.TemporaryDirectory() as cache:
-        builder = CityServiceLine(cache_dir=cache)
-        builder.download_and_prepare()
-        rows = builder.as_dataset(split="train")
-        (output / "data").mkdir(parents=True, exist_ok=True)
-        rows.to_parquet(str(output / "data" / "train.parquet"))
-        card = resources.files("synimpute_hf.dataset_scripts").joinpath("data/city_service_line.md")
-        (output / "README.md").write_text(card.read_text(encoding="utf-8"), encoding="utf-8")
+        base.write_folder(CityServiceLine(cache_dir=cache), output)
 
 
-def _main(output: Annotated[Path, typer.Option(help="Folder of the dataset.")]) -> None:
+def _main(output: base.Output = None, push_to_hub: base.PushToHub = None, public: base.Public = False) -> None:
     """Write the demo corpus as a dataset folder."""
-    datasets.disable_progress_bars()
-    write_folder(output)
-    typer.echo(f"Dataset: {output}")
+    with tempfile.TemporaryDirectory() as cache:
+        base.deliver(CityServiceLine(cache_dir=cache), output, push_to_hub, public)
 
 
 if __name__ == "__main__":
-    typer.run(_main)
+    base.run(_main)

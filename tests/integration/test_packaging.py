@@ -38,6 +38,7 @@ def test_the_wheel_works_without_the_repository(wheel, tmp_path):
         "from pathlib import Path\n"
         "from synimpute_hf.dataset_scripts.city_service_line import write_folder\n"
         "write_folder(Path('demo'))\n"
+        "from synimpute_hf.dataset_scripts import banking77, hand_coded, political_nostalgia\n"
         "sys.argv = ['synimpute', 'impute', 'demo', '--target', '95', '--generator', 'echo', '--output', 'out']\n"
         "from synimpute_hf.cli import main; main()\n"
     )
@@ -82,15 +83,24 @@ def test_the_readme_is_true(tmp_path):
     code += compared.replace('classifier="linear"', 'classifier="linear", folds=3, repeats=1')
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    sheet = pd.read_csv(tmp_path / "texts.csv")
+    sheet.assign(anna=sheet.label, ben=sheet.label).drop(columns="label").to_csv(tmp_path / "coded.csv", index=False)
+    (tmp_path / "codebook.csv").write_text("code,name,description\nmemory,memory,the past\nhealth,health,clinics\n")
     for line in readme.splitlines():
+        if line.startswith("python -m synimpute_hf."):
+            done = subprocess.run([sys.executable, *line.split()[1:]], capture_output=True, text=True, cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
         # Those with servers run in test_openai.py and test_real_server.py.
         if line.startswith("synimpute ") and "openai:" not in line:
             words = line.split("#")[0].split()
-            more = [] if words[1] == "report" else ["--generator", "echo"]
+            more = [] if words[1] in ("report", "train") else ["--generator", "echo"]
             more += ["--folds", "3", "--repeats", "1"] if words[1] in ("crossval", "calibrate") else []
+            if "transformers,train_layers=1" in words:
+                more += ["--classifier", "transformers,train_layers=1,epochs=0.1"]
             done = subprocess.run(
                 [sys.executable, "-m", "synimpute_hf", *words[1:], *more],
                 capture_output=True, text=True, cwd=tmp_path)  # fmt: skip
             assert done.returncode == 0, done.stderr
     assert (tmp_path / "imputed" / "synimpute.json").is_file()
     assert (tmp_path / "compared" / "report.html").is_file()
+    assert "seed-aware 1 x 3 cross-validation" in (tmp_path / "model" / "README.md").read_text()
