@@ -10,11 +10,14 @@ from .version import __version__
 if TYPE_CHECKING:
     from .callback import SyntheticImputationCallback
     from .crossval import CrossValidation
+    from .hub import push as push_to_hub
     from .imputer import SyntheticImputer
     from .journal import Journal
     from .mapping import explode
+    from .outputs import save
     from .prompts import load_prompt
     from .records import Outcome, Plan
+    from .verification import verify
 
 __all__ = [
     "CrossValidation",
@@ -26,6 +29,9 @@ __all__ = [
     "__version__",
     "explode",
     "load_prompt",
+    "push_to_hub",
+    "save",
+    "verify",
 ]
 
 _HOMES = {
@@ -37,13 +43,17 @@ _HOMES = {
     "SyntheticImputer": "imputer",
     "explode": "mapping",
     "load_prompt": "prompts",
+    "push_to_hub": "hub",
+    "save": "outputs",
+    "verify": "verification",
 }
+_NAMES = {"push_to_hub": "push"}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that importing the package stays quick."""
     if name in _HOMES:
-        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), _NAMES.get(name, name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

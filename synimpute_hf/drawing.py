@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from .columns import Pool
 from .errors import PlanError, nearest
-from .records import Draw
-from .seeding import derive_seed, random_words
+from .records import ClassPlan, Draw
+from .seeding import derive_seed, digest, random_words
 
-__all__ = ["REPLACEMENTS", "DrawSettings", "draw"]
+__all__ = ["REPLACEMENTS", "DrawSettings", "draw", "plan_digest"]
 
 REPLACEMENTS = ("across", "within", "fixed")
 
@@ -90,6 +90,24 @@ def draw(pool: Pool, number: int, attempt: int, settings: DrawSettings) -> Draw:
         anchor=pool.ids[anchor].as_py(),
         source_ids=tuple(pool.ids[p].as_py() for p in positions),
         texts=tuple(pool.texts[p].as_py().decode("utf-8", "surrogatepass") for p in positions),
+    )
+
+
+def plan_digest(pools: Mapping[str, Pool], classes: Sequence[ClassPlan], settings: DrawSettings) -> str:
+    """Return a digest of the originals that a plan may show and of all that shapes its draws.
+
+    Args:
+        pools: originals by class.
+        classes: the plan's classes.
+        settings: how originals are drawn.
+    """
+    return digest(
+        "plan",
+        {entry.name: pools[entry.name].digest for entry in classes if entry.to_write},
+        settings.n_examples,
+        settings.replacement,
+        settings.seed,
+        {entry.name: entry.target for entry in classes},
     )
 
 

@@ -12,7 +12,8 @@
     ├── JournalError (RuntimeError)     the on-disk record cannot be read or written
     ├── GenerationError (RuntimeError)  requests failed; what was answered is in the journal
     ├── NotFittedError (RuntimeError)   an imputer was used before fit
-    └── OutputError (OSError)           the result folder cannot be written
+    ├── OutputError (OSError)           the result folder cannot be written
+    └── HubError (RuntimeError)         the Hub refused, or could not be reached
 
     SynimputeWarning (UserWarning)      advice that a user should read and may ignore
     ├── FewOriginalsWarning             a short class has fewer originals than the paper advises
@@ -32,6 +33,7 @@ __all__ = [
     "FewOriginalsWarning",
     "GenerationError",
     "GeneratorError",
+    "HubError",
     "JournalError",
     "LeakageError",
     "MissingPackageError",
@@ -97,6 +99,10 @@ class NotFittedError(SynimputeError, RuntimeError):
 
 class OutputError(SynimputeError, OSError):
     """The result folder cannot be written."""
+
+
+class HubError(SynimputeError, RuntimeError):
+    """The Hub refused something, or could not be reached; the message says whether anything was published."""
 
 
 class SynimputeWarning(UserWarning):

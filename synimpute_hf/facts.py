@@ -6,9 +6,10 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from .errors import DataError
@@ -25,6 +26,7 @@ __all__ = [
     "Answer",
     "Findings",
     "estimate",
+    "made_in_folds",
     "number",
     "p_value",
     "read_facts",
@@ -104,6 +106,26 @@ def read_facts(path: Path) -> dict[str, Any]:
             "Run `synimpute crossval` again with this version."
         )
     return dict(facts)
+
+
+def made_in_folds(fits: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return, by protocol and arm, the made rows that trained a fold, on average, and how many were missing.
+
+    Args:
+        fits: of a cross-validation's facts.
+    """
+    cells: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for fit in fits:
+        cells.setdefault((fit["protocol"], fit["arm"]), []).append(fit)
+    return [
+        {
+            "protocol": protocol,
+            "arm": arm,
+            "made": fmean(fit["train"]["made"] for fit in cell),
+            "short": fmean(sum(fit["short"].values()) for fit in cell),
+        }
+        for (protocol, arm), cell in cells.items()
+    ]
 
 
 def number(value: float | None, digits: int = 3, sign: bool = False) -> str:

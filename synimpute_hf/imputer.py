@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,13 +13,14 @@ from typing import Any
 
 from .budget import Budget
 from .columns import Collector, Columns, Originals, read_originals
-from .drawing import DrawSettings, draw
+from .drawing import DrawSettings, draw, plan_digest
 from .errors import (
     ColumnError,
     DataError,
     FewOriginalsWarning,
     GenerationError,
     GeneratorError,
+    HubError,
     NotFittedError,
     PlanError,
     ShortfallWarning,
@@ -33,7 +35,7 @@ from .prices import home
 from .prompts import PromptTemplate, Renderer, estimate_tokens, load_prompt
 from .records import ClassPlan, Estimate, Label, Outcome, Plan, Prompt
 from .registry import parse_spec
-from .seeding import digest, row_digest
+from .seeding import digest
 
 __all__ = ["SyntheticImputer", "default_journal"]
 
@@ -136,6 +138,59 @@ class SyntheticImputer:
         self.budget_usd = budget_usd
         self.max_calls = max_calls
         self.max_tokens_total = max_tokens_total
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any], **changes: Any) -> SyntheticImputer:
+        """Return an imputer with the settings of a result, not fitted.
+
+        Args:
+            facts: the content of a result's ``synimpute.json``.
+            **changes: arguments that should be others.
+
+        Raises:
+            GeneratorError: the result's model was a folder of another machine, and none is named.
+        """
+        settings = {**facts["parameters"], **changes}
+        if settings["generator"] is None:
+            raise GeneratorError(
+                f"The result was written by {facts['generator']['name']!r}, a model in a folder of another machine. "
+                "Name a generator: generator='local'."
+            )
+        return cls(**settings)
+
+    @classmethod
+    def from_hub(
+        cls,
+        repo_id: str,
+        *,
+        config: str = "default",
+        revision: str | None = None,
+        token: str | None = None,
+        replay: bool = False,
+        **changes: Any,
+    ) -> SyntheticImputer:
+        """Return an imputer with the settings of a dataset on the Hub that was imputed with this package, not fitted.
+
+        Args:
+            repo_id: ``user/name``.
+            config: of its configurations.
+            revision: branch, tag or commit.
+            token: None takes the one that is set.
+            replay: whether its texts come from the journal that was published with it, instead of a model.
+            **changes: arguments that should be others, such as ``generator="local"``.
+
+        Raises:
+            HubError: there is no such dataset, or it has no facts (or no journal) of ours.
+
+        Examples:
+            >>> impute = SyntheticImputer.from_hub("user/name", replay=True).fit(originals)  # doctest: +SKIP
+        """
+        place = "" if config == "default" else f"{config}/"
+        facts = json.loads(_from_hub(repo_id, f"{place}synimpute.json", revision, token).read_text(encoding="utf-8"))
+        if replay:
+            journal = _from_hub(repo_id, f"{place}journal.sqlite", revision, token)
+            changes = {"generator": f"replay:{journal}", "generator_options": None, **changes}
+        return cls.from_facts(facts, **changes)
 
     # -- fitting ------------------------------------------------------------------------------------------------
 
@@ -473,15 +528,7 @@ class SyntheticImputer:
 
     def anchors_of(self, outcome: Outcome) -> Anchors:
         """Return the rows of an outcome (also of a partial one) by anchor."""
-        state = self._state
-        columns = state.originals.columns
-        contents = {row.anchor: row.anchor for row in outcome.rows}
-        if columns.id is not None:
-            for pool in state.originals.pools.values():
-                for row_id, text in zip(pool.ids.to_pylist(), pool.texts.to_pylist(), strict=True):
-                    if row_id in contents:
-                        contents[row_id] = row_digest(text.decode("utf-8", "surrogatepass"), pool.label)
-        return Anchors(columns, outcome.rows, contents)
+        return Anchors.of(self._state.originals, outcome.rows)
 
     # -- applying -----------------------------------------------------------------------------------------------
 
@@ -585,15 +632,22 @@ class _Fitted:
         self.template = template
         self.descriptions = descriptions
         self.journal = journal
-        pools = {entry.name: originals.pools[entry.name].digest for entry in classes if entry.to_write}
-        self.digest = digest(
-            "plan",
-            pools,
-            settings.n_examples,
-            settings.replacement,
-            settings.seed,
-            {entry.name: entry.target for entry in classes},
-        )
+        self.digest = plan_digest(originals.pools, classes, settings)
+
+
+def _from_hub(repo_id: str, name: str, revision: str | None, token: str | None) -> Path:
+    """Download one file of a dataset on the Hub."""
+    import httpx2
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repo_id, name, repo_type="dataset", revision=revision, token=token))
+    except (OSError, ValueError, LookupError, httpx2.HTTPError) as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise HubError(
+            f"{repo_id} has no {name} that can be read here: {said} Expected a dataset that was pushed with `synimpute "
+            "push` (with --journal answers, or full, where its texts are to be replayed)."
+        ) from error
 
 
 def shortfall(outcome: Outcome) -> str:

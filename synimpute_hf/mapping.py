@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from .columns import Columns, is_blank, plain_label
+from .columns import Columns, Originals, is_blank, plain_label
 from .errors import ColumnError, nearest
 from .records import SyntheticRow
 from .seeding import row_digest
@@ -53,6 +53,17 @@ class Anchors:
         for row in rows:
             grouped.setdefault(row.anchor, []).append(row)
         self._anchors = {anchor: _Anchor(contents[anchor], tuple(group)) for anchor, group in grouped.items()}
+
+    @classmethod
+    def of(cls, originals: Originals, rows: Sequence[SyntheticRow]) -> Anchors:
+        """Return the anchors of rows that were written from these originals."""
+        contents = {row.anchor: row.anchor for row in rows}
+        if originals.columns.id is not None:
+            for pool in originals.pools.values():
+                for row_id, text in zip(pool.ids.to_pylist(), pool.texts.to_pylist(), strict=True):
+                    if row_id in contents:
+                        contents[row_id] = row_digest(text.decode("utf-8", "surrogatepass"), pool.label)
+        return cls(originals.columns, rows, contents)
 
     def look_up(self, text: Any, label: Any, user_id: Any) -> tuple[str, tuple[SyntheticRow, ...]]:
         """Return a row's id and the synthetic rows that stand after it."""

@@ -17,12 +17,22 @@ from .columns import Columns
 from .errors import DataError, OutputError
 from .facts import FACTS, read_facts
 from .imputer import SyntheticImputer
+from .journal import Journal
 from .mapping import impute_batch
 from .provenance import choose_examples, rows_digest
 from .records import Outcome
 from .version import versions
 
-__all__ = ["JOURNAL", "MANIFEST", "check_folder", "read_manifest", "write_manifest", "write_result", "write_split"]
+__all__ = [
+    "JOURNAL",
+    "MANIFEST",
+    "check_folder",
+    "read_manifest",
+    "save",
+    "write_manifest",
+    "write_result",
+    "write_split",
+]
 
 JOURNAL = "journal.sqlite"
 MANIFEST = "synimpute.json"
@@ -130,6 +140,36 @@ def write_result(
     return facts
 
 
+def save(folder: str | Path, dataset: Any, impute: SyntheticImputer, source: str = "a dataset") -> dict[str, Any]:
+    """Write an imputed dataset with its card, facts and journal into a folder, as ``synimpute impute`` does.
+
+    Args:
+        folder: new, empty, or with an earlier result of the same rows.
+        dataset: the rows that the imputer was fitted on: a Dataset, or a DatasetDict whose ``train`` is imputed.
+        impute: fitted; what its plan lacks is generated now.
+        source: what the card calls the rows: a file's name, or a Hub id.
+
+    Returns:
+        The facts, as they stand in ``synimpute.json``.
+
+    Raises:
+        OutputError: the folder can't be written, or holds something else.
+        DataError: a DatasetDict without ``train``.
+        GeneratorError: the model failed; nothing is written, and the journal keeps what was answered.
+    """
+    folder = Path(folder)
+    splits = dict(dataset) if isinstance(dataset, Mapping) else {"train": dataset}
+    if "train" not in splits:
+        raise DataError(f"The DatasetDict has no split 'train'; its splits are: {', '.join(map(repr, splits))}.")
+    check_folder(folder)
+    outcome = impute.generate()
+    if impute.journal_path != (folder / JOURNAL).absolute() and impute.journal_path.is_file():
+        (folder / JOURNAL).unlink(missing_ok=True)
+        with Journal(impute.journal_path, create=False) as journal:
+            journal.copy_run(folder / JOURNAL, outcome.run)
+    return write_result(folder, splits, "train", impute, outcome, source)
+
+
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write the facts of a result into a folder."""
     (folder / MANIFEST).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -155,7 +195,9 @@ def _write_splits(
         (folder / "rows.arrow").unlink(missing_ok=True)
 
 
-def write_split(rows: Any, folder: Path, name: str, columns: Columns, largest: int | None = None) -> dict[str, Any]:
+def write_split(
+    rows: Any, folder: Path, name: str, columns: Columns, largest: int | None = None, count: int = 1
+) -> dict[str, Any]:
     """Write a split as parquet files of about one size, and return what stands about it in the facts.
 
     Args:
@@ -163,11 +205,12 @@ def write_split(rows: Any, folder: Path, name: str, columns: Columns, largest: i
         folder: in whose folder ``data`` the files go.
         name: of the split.
         columns: those in use.
-        largest: bytes that a file may have; None writes one.
+        largest: bytes that a file may have, or None.
+        count: files to write, where ``largest`` does not say.
     """
     path = folder / "rows.parquet"
     rows.to_parquet(str(path))
-    count = 1 if largest is None else min(len(rows) or 1, -(-path.stat().st_size // largest))
+    count = count if largest is None else min(len(rows) or 1, -(-path.stat().st_size // largest))
     files = []
     for number in range(count):
         part = rows if count == 1 else rows.shard(count, number, contiguous=True)
@@ -195,7 +238,6 @@ def _facts(
     metadata: Mapping[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
-    journal = imputer.journal_path
     return {
         "format": FORMAT,
         "config": "default",
@@ -212,6 +254,6 @@ def _facts(
         "prompt": imputer.prompt_fields(),
         "outcome": outcome.to_dict(),
         "examples": choose_examples(outcome.rows, {entry.label: entry.name for entry in imputer.plan.classes}),
-        "journal": journal.name if journal.parent == folder.absolute() else "kept elsewhere",
+        "journal": JOURNAL if (folder / JOURNAL).is_file() else "kept elsewhere",
         "versions": versions(("datasets", "huggingface_hub", "pyarrow", "torch", "transformers")),
     }

