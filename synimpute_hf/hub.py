@@ -8,6 +8,7 @@ Where somebody else was faster, the push begins again from the new head.
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import tempfile
 import time
@@ -41,6 +42,9 @@ CARD = "README.md"
 MARK = "synimpute-push"
 CONFLICT = (409, 412)
 PASSING = (408, 425, 429, 500, 502, 503, 504)
+TROUBLE = (HfHubHTTPError, EntryNotFoundError, httpx2.HTTPError, OSError, RuntimeError, ValueError, KeyError)
+"""What the client raises: beside its own errors KeyError for an answer that lacks something, ValueError for one that is
+no JSON and for a refused card, OSError and RuntimeError from uploads."""
 RECENT = 30
 """Commits, or pull requests, that are looked through for one of ours."""
 
@@ -299,7 +303,7 @@ class _Writer:
                 if done.oid == head.commit:
                     return None  # everything that differed was made equal by another's commit
                 return str(done.oid), str(done.pr_url or "")
-            except (HfHubHTTPError, httpx2.HTTPError, OSError, RuntimeError) as error:
+            except TROUBLE as error:
                 status = _status(error)
                 if status is None or status in (*CONFLICT, *PASSING):
                     found = self.persist(lambda: self._find(mark))
@@ -371,7 +375,7 @@ class _Writer:
         for turn in range(allowed):
             try:
                 return request()
-            except (HfHubHTTPError, httpx2.HTTPError, OSError, RuntimeError) as error:
+            except TROUBLE as error:
                 if turn + 1 == allowed or not _passes(error):
                     raise
                 self._wait(error, turn)
@@ -389,7 +393,7 @@ class _Writer:
         """Turn the client's errors into one that says what to do, without any secret."""
         try:
             yield
-        except (HfHubHTTPError, EntryNotFoundError, httpx2.HTTPError, OSError, RuntimeError, ValueError) as error:
+        except TROUBLE as error:
             if isinstance(error, (HubError, PlanError)) or type(error).__module__.startswith("synimpute_hf"):
                 raise
             state = before or (
@@ -440,6 +444,8 @@ def _passes(error: BaseException) -> bool:
     status = _status(error)
     if status is not None:
         return status in (*PASSING, *CONFLICT)
+    if isinstance(error, ValueError):
+        return isinstance(error, json.JSONDecodeError)  # others are about what we sent
     # hf_xet tells of refusals in words only.
     return not any(f" {code} " in f" {error} " for code in (400, 401, 403, 404))
 

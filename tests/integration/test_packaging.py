@@ -1,12 +1,14 @@
 """The wheel holds what a user needs, and the examples run as they stand."""
 
 import importlib.util
+import shlex
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from hub import HubServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,21 +69,30 @@ def test_the_ray_example_runs_as_it_stands():
     assert "60 rows, 20 of them synthetic" in done.stdout
 
 
-def test_the_readme_is_true(tmp_path):
+@pytest.fixture(scope="module")
+def hub():
+    with HubServer() as server:
+        yield server
+
+
+def test_the_readme_is_true(hub, tmp_path):
     """The README's Python blocks run as they stand, on a file of a user's, and its commands, too (fewer folds)."""
     import pandas as pd
     from coded_texts import coded
 
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text().replace("user/", "ada/")
+    environment = hub.environment(tmp_path / "hf")
     # Texts that differ enough to stand in different folds.
     pd.DataFrame(coded({"memory": 60, "health": 90})).to_csv(tmp_path / "texts.csv", index=False)
-    block, compared, trainer = (part.split("```")[0] for part in readme.split("```python\n")[1:])
+    block, compared, trainer, shared = (part.split("```")[0] for part in readme.split("```python\n")[1:])
     assert 'generator="local"' in block
     assert 'classifier="linear"' in compared
     compile(trainer, "README.md", "exec")  # examples/trainer.py is what runs
     code = block.replace('generator="local"', 'generator="echo"') + "assert same.to_list() == augmented.to_list()\n"
     code += compared.replace('classifier="linear"', 'classifier="linear", folds=3, repeats=1')
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    quiet = "import datasets.config; datasets.config.USE_PARQUET_EXPORT = False\n"
+    code = quiet + code + shared
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     sheet = pd.read_csv(tmp_path / "texts.csv")
     sheet.assign(anna=sheet.label, ben=sheet.label).drop(columns="label").to_csv(tmp_path / "coded.csv", index=False)
@@ -92,15 +103,18 @@ def test_the_readme_is_true(tmp_path):
             assert done.returncode == 0, done.stderr
         # Those with servers run in test_openai.py and test_real_server.py.
         if line.startswith("synimpute ") and "openai:" not in line:
-            words = line.split("#")[0].split()
-            more = [] if words[1] in ("report", "train") else ["--generator", "echo"]
+            words = shlex.split(line, comments=True)
+            more = [] if words[1] in ("report", "train", "push", "verify") else ["--generator", "echo"]
             more += ["--folds", "3", "--repeats", "1"] if words[1] in ("crossval", "calibrate") else []
             if "transformers,train_layers=1" in words:
                 more += ["--classifier", "transformers,train_layers=1,epochs=0.1"]
             done = subprocess.run(
                 [sys.executable, "-m", "synimpute_hf", *words[1:], *more],
-                capture_output=True, text=True, cwd=tmp_path)  # fmt: skip
-            assert done.returncode == 0, done.stderr
+                capture_output=True, text=True, cwd=tmp_path, env=environment)  # fmt: skip
+            assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "imputed" / "synimpute.json").is_file()
     assert (tmp_path / "compared" / "report.html").is_file()
     assert "seed-aware 1 x 3 cross-validation" in (tmp_path / "model" / "README.md").read_text()
+    assert b"## Cross-validation" in hub.repo("ada/memories").files["README.md"]
+    assert "model.safetensors" in hub.repo("ada/memory-classifier", "model").files
+    assert not hub.leaks
