@@ -71,6 +71,7 @@ def render(template: str, **values: Any) -> str:
         **values: what it needs; a missing one is an error.
     """
     text = _environment().get_template(template).render(values)
+    text = text.replace("<!-- synimpute ", "<!-- _synimpute ")  # no text that we quote may end our section
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 

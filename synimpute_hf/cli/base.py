@@ -23,6 +23,7 @@ __all__ = [
     "DataArgument",
     "Job",
     "app",
+    "label_value",
     "option",
     "pairs",
     "say",
@@ -135,7 +136,7 @@ class Job:
             replacement=self.replacement,
             seed=self.seed,
             max_attempts=self.max_attempts,
-            missing_label=_label(self.missing_label),
+            missing_label=label_value(self.missing_label),
             journal=self.journal or journal,
             budget_usd=self.budget_usd,
             max_calls=self.max_calls,
@@ -180,7 +181,8 @@ def pairs(items: list[str], option: str) -> dict[str, str]:
     return found
 
 
-def _label(text: str) -> str | int | None:
+def label_value(text: str) -> str | int | None:
+    """Read --missing-label: a number, a word, or none."""
     if text.lower() == "none":
         return None
     return int(text) if text.lstrip("-").isdigit() else text

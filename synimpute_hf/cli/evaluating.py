@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import PlanError
-from .base import DataArgument, Job, app, option, pairs, say, with_options
+from .base import DataArgument, Job, app, label_value, option, pairs, say, with_options
 
 if TYPE_CHECKING:
     from ..assembly import Amounts
@@ -74,6 +74,7 @@ class Setup:
             "margin": self.margin,
             "enough": self.extra,
             "jobs": self.jobs,
+            "missing_label": label_value(job.missing_label),
             **{name: getattr(job, name) for name in ("text", "label", "id")},
         }
         return splits[split], settings

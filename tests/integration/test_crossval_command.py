@@ -115,6 +115,16 @@ def test_plan_calls_nothing(ran, tmp_path, here):
     assert not (tmp_path / "new" / "fits.sqlite").exists()
 
 
+def test_a_label_that_means_not_labelled_is_no_class(tmp_path, here):
+    frame = pd.DataFrame(coded(COUNTS))
+    frame.loc[frame.index[-5:], "label"] = "unsure"
+    frame.to_csv(tmp_path / "texts.csv", index=False)
+    out = ["--output", tmp_path / "out", "--plan", "--json", "--missing-label", "unsure"]
+    status, printed, _ = here("crossval", tmp_path / "texts.csv", *SIZES, *out)
+    assert status == 0
+    assert sorted(json.loads(printed)["classes"]) == ["health", "memory"]
+
+
 def test_a_second_run_makes_no_fit(ran, here):
     csv, out, _ = ran
     before = facts_in(out)

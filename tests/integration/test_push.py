@@ -223,6 +223,19 @@ def test_refusals_are_told(hub, clients, results, tmp_path):
     assert len(hub.repo("ada/tagged").commits) == 3
 
 
+def test_what_was_sent_is_not_sent_again(hub, clients, results):
+    out = str(results / "80")
+    hub.faults.add(503, "POST", "/commit/", times=None)
+    said = clients["lfs"].check(f"result = refused({out!r}, 'ada/late', license='mit', journal='full')")
+    assert "Nothing was published. The Hub answered 503 again and again" in said
+    sent = hub.requests.count("PUT", "/upload/")
+    assert sent == 2
+    assert len(hub.repo("ada/late").commits) == 1
+    hub.faults.clear()
+    assert clients["lfs"].check(f"result = push({out!r}, 'ada/late', license='mit', journal='full')")["changed"]
+    assert hub.requests.count("PUT", "/upload/") == sent
+
+
 def test_two_pushes_at_once_lose_nothing(hub, clients, results):
     """Two processes push two configurations to one repository, three times; each begins before the other commits."""
     from threading import Barrier, Thread
