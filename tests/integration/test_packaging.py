@@ -117,4 +117,9 @@ def test_the_readme_is_true(hub, tmp_path):
     assert "seed-aware 1 x 3 cross-validation" in (tmp_path / "model" / "README.md").read_text()
     assert b"## Cross-validation" in hub.repo("ada/memories").files["README.md"]
     assert "model.safetensors" in hub.repo("ada/memory-classifier", "model").files
+    assert b"<html" in hub.repo("ada/memories-compared", "space").files["index.html"]
+    classify = (
+        "from transformers import pipeline; print(pipeline('text-classification', model='ada/memory-classifier')('A'))"
+    )
+    assert "memory" in hub.python(classify, tmp_path / "hf").stdout
     assert not hub.leaks
