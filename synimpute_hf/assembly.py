@@ -20,6 +20,7 @@ from .imputer import SyntheticImputer
 from .records import Estimate, Outcome
 from .sample import Sample
 from .seeding import digest
+from .validators import choose_validators
 
 __all__ = ["Amounts", "Assembly", "assemble", "plan_amounts"]
 
@@ -101,6 +102,7 @@ def assemble(
         PlanError: an arm needs texts that are not there.
         GenerationError: requests failed; the same call asks for the rest.
     """
+    _check_judges(impute, protocols)
     whole, writer = _begin(sample, arms, protocols, impute, folds, repeats, seed)
     if writer is not None and any(arm.made == IMPUTED for arm in arms):
         if set(whole.folds) != {"nested"}:
@@ -183,6 +185,17 @@ def _check(whole: Assembly, arms: Sequence[Arm], imputed: bool) -> None:
         raise PlanError("The protocol 'nested' writes texts anew for each fold: give the originals.")
 
 
+def _check_judges(impute: SyntheticImputer | None, protocols: Sequence[str]) -> None:
+    """Refuse a validator that learns from tested originals."""
+    learning = [] if impute is None else [v.key for v in choose_validators(impute.validators)[0] if v.learns]
+    if learning and set(protocols) - {"nested"}:
+        raise PlanError(
+            f"The validator {learning[0]!r} learns from all originals, tested ones too: no fold is clean of a text "
+            "that it let pass. Leave it out, or take the protocol nested alone (with inflation=False, --no-inflation), "
+            "where each fold's texts are judged by a classifier of its training part."
+        )
+
+
 def _by_class(corpus: Corpus, rows: np.ndarray) -> np.ndarray:
     return np.bincount(corpus.labels[rows], minlength=len(corpus.names))
 
@@ -199,7 +212,7 @@ class _Writer:
 
     def __init__(self, impute: SyntheticImputer, sample: Sample) -> None:
         given = {name: value for name, value in sample.columns.items() if value is not None}
-        self._settings = {**impute.get_params(), **given}
+        self._settings = {**impute.get_params(), **given, "contrast": False}  # that is for arms to say
         self._dataset = sample.originals
         self._corpus = sample.corpus
         self._plan = SyntheticImputer(**self._settings).fit(sample.originals).plan

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,6 +40,7 @@ TEXT_NAMES = (
 )
 LABEL_NAMES = ("label", "labels", "class", "category", "intent", "topic", "target", "code", "sentiment", "stance", "y")
 BATCH_ROWS = 10_000
+GATHERED = 2_000
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class Originals:
         known: sorted codes of all texts, of every class and split (shape ``(n,)``, uint64).
         notes: what was noticed in the data.
         guesses: a sentence for each guessed column.
+        shingles: sorted hashes of all texts' word shingles, where they were asked for (shape ``(m,)``, uint32).
     """
 
     columns: Columns
@@ -118,6 +120,7 @@ class Originals:
     known: np.ndarray
     notes: tuple[str, ...] = ()
     guesses: tuple[str, ...] = ()
+    shingles: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.uint32))
 
 
 def is_blank(value: Any) -> bool:
@@ -177,9 +180,18 @@ class Collector:
         columns: the columns in use (only ``id`` and ``names`` matter here).
         missing_label: label value that means "not labelled"; None when every value is a class.
         enough: rows beyond which a class can't be short, so that its texts need not be kept; None keeps all.
+        shingle: makes hashes of a text's word shingles; None: none are kept.
     """
 
-    def __init__(self, columns: Columns, missing_label: Label | None = -1, enough: int | None = None) -> None:
+    def __init__(
+        self,
+        columns: Columns,
+        missing_label: Label | None = -1,
+        enough: int | None = None,
+        shingle: Callable[[str], np.ndarray] | None = None,
+    ) -> None:
+        self._shingle = shingle
+        self._shingles: list[np.ndarray] = []
         self.columns = columns
         self._missing_label = plain_label(missing_label)
         self._enough = enough
@@ -206,10 +218,20 @@ class Collector:
             if label is None:
                 self._unlabelled += 1
                 self._other_codes.add(text_code(text))
+                self._add_shingles(text)
                 continue
             self._add_row(self._classes.setdefault(label, _ClassRows()), text, label, row_id)
 
+    def _add_shingles(self, text: str) -> None:
+        """Note a text's shingles; many of them are brought together now and then, to take no more room than needed."""
+        if self._shingle is None:
+            return
+        self._shingles.append(self._shingle(text))
+        if len(self._shingles) >= GATHERED:
+            self._shingles = [np.unique(np.concatenate(self._shingles))]
+
     def _add_row(self, rows: _ClassRows, text: str, label: Label, row_id: str | None) -> None:
+        self._add_shingles(text)
         rows.rows += 1
         rows.codes.append(text_code(text))
         if self._enough is not None and rows.rows > self._enough:
@@ -224,7 +246,10 @@ class Collector:
 
     def add_other_split(self, texts: Iterable[Any]) -> None:
         """Take the texts of a split that is not imputed: none of them may be a source or be copied."""
-        self._foreign.update(text_code(text) for text in texts if isinstance(text, str) and text.strip())
+        for text in texts:
+            if isinstance(text, str) and text.strip():
+                self._foreign.add(text_code(text))
+                self._add_shingles(text)
 
     def _label(self, raw: Any) -> Label | None:
         label = plain_label(raw)
@@ -289,7 +314,10 @@ class Collector:
             )
         extra = np.fromiter(foreign | self._other_codes, dtype=np.uint64)
         notes = self._notes(overlap, int((times > 1).sum()), counts)
-        return Originals(self.columns, tuple(counts), pools, np.union1d(known, extra), notes)
+        shingles = np.unique(np.concatenate([np.zeros(0, dtype=np.uint32), *self._shingles]))
+        return Originals(
+            self.columns, tuple(counts), pools, np.union1d(known, extra), notes, shingles=shingles.astype(np.uint32)
+        )
 
     def _name(self, label: Label) -> str:
         names = self.columns.names
@@ -468,6 +496,7 @@ def read_originals(
     others: Mapping[str, Any] | None = None,
     missing_label: Label | None = -1,
     enough: int | None = None,
+    shingle: Callable[[str], np.ndarray] | None = None,
 ) -> Originals:
     """Read a dataset once and return its classes and originals.
 
@@ -479,6 +508,7 @@ def read_originals(
         others: other splits of the same data, by name.
         missing_label: label value that means "not labelled".
         enough: see ``Collector``.
+        shingle: likewise.
 
     Raises:
         ColumnError: a column is missing, mistyped or ambiguous.
@@ -489,12 +519,12 @@ def read_originals(
     guesses: tuple[str, ...] = ()
     if features is not None:
         columns, guesses = guess(features, {}, text, label, id)
-        collector = Collector(columns, missing_label, enough)
+        collector = Collector(columns, missing_label, enough, shingle)
     used = None if collector is None else _used(collector.columns)
     for batch in _batches(dataset, used):
         if collector is None:
             columns, guesses = guess(None, batch, text, label, id)
-            collector = Collector(columns, missing_label, enough)
+            collector = Collector(columns, missing_label, enough, shingle)
         columns = collector.columns
         collector.add(batch[columns.text], batch[columns.label], batch[columns.id] if columns.id else None)
     if collector is None:

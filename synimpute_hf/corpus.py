@@ -11,6 +11,7 @@ import numpy as np
 
 from .columns import guess, is_blank, plain_label
 from .errors import ColumnError, DataError, LeakageError, nearest
+from .records import EVERY_ORIGINAL
 from .seeding import digest, normalise, row_digest
 
 __all__ = ["CEILING", "CONTRAST", "HOLDOUT", "IMPUTED", "ORIGINAL", "Corpus", "Extra", "read_corpus"]
@@ -135,7 +136,7 @@ def read_corpus(
         label: the label column; None guesses an obvious one.
         id: a column with row ids, for data that was not imputed.
         groups: a column (document, author, debate) whose rows must stay on one side of every fold.
-        contrast: classes whose synthetic rows were written as contrast; None means the class with most originals.
+        contrast: classes whose synthetic rows were written as contrast; None infers them, see ``_contrast_classes``.
         missing_label: label value that means "not labelled".
 
     Raises:
@@ -164,8 +165,8 @@ def read_corpus(
     values = table[groups] if groups is not None else None
     labels = np.array([codes[rows[k][2]] for k in order], dtype=np.int64)
     made = np.array([synthetic[k] for k in order])
-    largest = np.bincount(labels[~made], minlength=len(names)).argmax()
-    others = {codes[name] for name in contrast if name in codes} if contrast is not None else {int(largest)}
+    counts = [np.bincount(labels[part], minlength=len(names)) for part in (~made, made)]
+    others = {codes[name] for name in contrast if name in codes} if contrast is not None else _contrast_classes(*counts)
     kinds = np.array(
         [
             (CONTRAST if code in others else IMPUTED) if new else ORIGINAL
@@ -199,6 +200,22 @@ def _usable(
             continue
         found.append((position, value, class_names[int(str(plain))] if class_names else str(plain), plain))
     return found
+
+
+def _contrast_classes(originals: np.ndarray, made: np.ndarray) -> set[int]:
+    """Infer which classes have their synthetic rows as contrast: the largest, and those with as large a share as it.
+
+    ``SyntheticImputer(contrast=True)`` writes the same share for every class that is not short. The smallest class is
+    never contrast.
+
+    Args:
+        originals: ``(classes,)`` originals by class.
+        made: ``(classes,)`` synthetic rows by class.
+    """
+    largest, smallest = int(originals.argmax()), int(originals.argmin())
+    expected = originals * made[largest] / max(1, originals[largest])
+    alike = np.abs(made - expected) <= 1
+    return {largest} | {int(code) for code in np.flatnonzero(alike & (made > 0)) if code != smallest}
 
 
 def _provenance(
@@ -238,6 +255,12 @@ def _provenance(
 def _positions(source_ids: Sequence[str], place: Mapping[str, int], row_id: str) -> tuple[int, ...]:
     if not source_ids:
         raise LeakageError(f"The synthetic row {row_id!r} names no source: no fold can be shown to be clean of it.")
+    if EVERY_ORIGINAL in source_ids:
+        raise LeakageError(
+            "The synthetic rows were judged by a classifier that was trained on all originals (the validator label): "
+            "no fold is clean of them. Impute without that validator, or cross-validate the originals with the "
+            "protocol nested, where each fold's texts are judged by its own training part."
+        )
     unknown = [source for source in source_ids if source not in place]
     if unknown:
         raise LeakageError(

@@ -1,4 +1,7 @@
-"""The facts of a cross-validation, read: how they are asked for numbers, and the answer that they give in words."""
+"""The facts of a cross-validation, read: how they are asked for numbers, and the answer that they give in words.
+
+Those of a review are read here, too.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,8 @@ __all__ = [
     "MISSING",
     "PREVALENCE_NOTE",
     "PROTOCOLS",
+    "REVIEW",
+    "REVIEW_FORMAT",
     "Answer",
     "Findings",
     "estimate",
@@ -30,6 +35,7 @@ __all__ = [
     "number",
     "p_value",
     "read_facts",
+    "read_review",
     "run_labels",
     "words",
     "write_facts",
@@ -37,6 +43,8 @@ __all__ = [
 
 FACTS = "crossval.json"
 FORMAT = 1
+REVIEW = "review.json"
+REVIEW_FORMAT = 1
 ADVISED = 0.04
 ALARMING = 0.05
 """The paper's bounds of overfitting: above the first it advises fewer synthetic texts or another prompt."""
@@ -106,6 +114,35 @@ def read_facts(path: Path) -> dict[str, Any]:
             "Run `synimpute crossval` again with this version."
         )
     return dict(facts)
+
+
+def read_review(folder: Path, result: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Read what coders found in a result's texts, where that was looked at and is about the rows that it has now.
+
+    Args:
+        folder: which holds ``review.json``, or none.
+        result: the content of ``synimpute.json``. Where the originals are not published, the rows' digest is another
+            one, and the review is taken at its word.
+
+    Raises:
+        DataError: the file is of another make.
+    """
+    file = folder / REVIEW
+    if not file.is_file():
+        return None
+    try:
+        review = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read ({error}). Run `synimpute review {folder} --read` again.") from error
+    found = review.get("format") if isinstance(review, dict) else None
+    if found != REVIEW_FORMAT or "told_apart" not in review:
+        raise DataError(
+            f"{file} is not the facts of a review in format {REVIEW_FORMAT} (its format is {found!r}). Run `synimpute "
+            f"review {folder} --read` again with this version, or take the file out."
+        )
+    whole = result.get("published", {}).get("originals", True)
+    same = review["rows"] == result["splits"][result["split"]]["digest"]
+    return dict(review) if same or not whole else None
 
 
 def made_in_folds(fits: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -18,12 +18,29 @@ from typing import Any
 from .errors import MissingPackageError
 from .facts import PROTOCOLS, Findings, number, words
 
-__all__ = ["Drawing", "inline_svg", "learning_curve", "run_drawings", "save_drawing"]
+__all__ = [
+    "GREY",
+    "INK",
+    "VERMILLION",
+    "WIDTH",
+    "Drawing",
+    "blank",
+    "dot_interval",
+    "dot_rows",
+    "inline_svg",
+    "key_line",
+    "learning_curve",
+    "on_page",
+    "run_drawings",
+    "save_drawing",
+    "style",
+]
 
 INK = "#202124"  # these two become the colours of the page when a figure is put into one
 PAPER = "#fffffe"
 GREY = "#80868b"
-BLUE, VERMILLION, GREEN, ORANGE, SKY, PINK = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
+VERMILLION = "#D55E00"
+BLUE, GREEN, ORANGE, SKY, PINK = "#0072B2", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
 CYCLE = (
     (GREY, "o", "-"),
     (VERMILLION, "D", "-"),
@@ -62,7 +79,7 @@ class Drawing:
     figure: Any
 
 
-def _style() -> AbstractContextManager[None]:
+def style() -> AbstractContextManager[None]:
     """Return the settings under which everything is drawn and saved.
 
     Raises:
@@ -105,7 +122,7 @@ def _style() -> AbstractContextManager[None]:
     )
 
 
-def _figure(rows: int, columns: int, height: float, width: float = WIDTH, **share: Any) -> tuple[Any, Any]:
+def blank(rows: int, columns: int, height: float, width: float = WIDTH, **share: Any) -> tuple[Any, Any]:
     """Return a figure and its axes (rows, columns)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -121,7 +138,7 @@ def save_drawing(drawing: Drawing, path: Path) -> None:
     Raises:
         OSError: the file can't be written.
     """
-    with _style():
+    with style():
         metadata = {"Date": None, "Creator": None} if path.suffix == ".svg" else {"Software": None}
         drawing.figure.savefig(path, facecolor="white", metadata=metadata)
 
@@ -129,7 +146,7 @@ def save_drawing(drawing: Drawing, path: Path) -> None:
 def inline_svg(drawing: Drawing) -> str:
     """Return a figure as an ``<svg>`` element that takes the text colour of the page around it."""
     file = io.StringIO()
-    with _style():
+    with style():
         drawing.figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = file.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
@@ -141,6 +158,17 @@ def inline_svg(drawing: Drawing) -> str:
     text = re.sub(r'\bid="([^"]+)"', rf'id="{place}-\1"', text)
     text = re.sub(r'(url\(#|href="#)', rf"\g<1>{place}-", text)
     return text.replace(INK, "currentColor").replace(PAPER, "var(--paper, white)").strip()
+
+
+def on_page(drawing: Drawing, place: str) -> dict[str, str]:
+    """Return what a page's template shows of a figure.
+
+    Args:
+        drawing: the figure.
+        place: a name for the part of the page, so that names within the page differ.
+    """
+    inner = Drawing(f"{place}-figure-{drawing.name}", drawing.caption, drawing.figure)
+    return {"name": inner.name, "caption": drawing.caption, "svg": inline_svg(inner)}
 
 
 def _finite(*values: float | None) -> bool:
@@ -157,7 +185,7 @@ def _arm_style(arms: Sequence[str], arm: str) -> tuple[str, str, str]:
     return CYCLE[2 + others.index(arm) % (len(CYCLE) - 2)]
 
 
-def _interval(axes: Any, y: float, entry: Mapping[str, Any], key: str, **style: Any) -> None:
+def dot_interval(axes: Any, y: float, entry: Mapping[str, Any], key: str, **style: Any) -> None:
     """Draw an estimate with its interval, lying."""
     low, high = entry.get("low"), entry.get("high")
     if _finite(low, high):
@@ -168,7 +196,7 @@ def _interval(axes: Any, y: float, entry: Mapping[str, Any], key: str, **style: 
     )
 
 
-def _rows(axes: Any, names: Sequence[str]) -> None:
+def dot_rows(axes: Any, names: Sequence[str]) -> None:
     """Label the rows of a dot plot from the top down."""
     axes.set_yticks(range(len(names)), [words(name) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
@@ -188,11 +216,11 @@ def _dots(found: Findings, draw: Callable[[Any, int, str, str, str], None], arms
         label: goes with the metric's name on the x axis; ``{}`` is the metric.
     """
     height = max(1.3, 0.55 + 0.235 * len(arms))
-    figure, grid = _figure(len(found.focus), 2, height * len(found.focus), sharey="row", sharex="col")
+    figure, grid = blank(len(found.focus), 2, height * len(found.focus), sharey="row", sharex="col")
     for row, name in enumerate(found.focus):
         for column, (metric, title) in enumerate(PANELS):
             axes = grid[row][column]
-            _rows(axes, arms)
+            dot_rows(axes, arms)
             for place, arm in enumerate(arms):
                 draw(axes, place, arm, metric, name)
             if len(found.focus) > 1 and not column:
@@ -214,7 +242,7 @@ def _scores(found: Findings) -> Iterator[Drawing]:
             axes.axvline(entry["estimate"], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
         ours = arm.startswith("imputed")
         color = VERMILLION if ours else INK
-        _interval(axes, place, entry, "estimate", color=color, marker="D" if ours else "o", filled=arm != "ceiling")
+        dot_interval(axes, place, entry, "estimate", color=color, marker="D" if ours else "o", filled=arm != "ceiling")
 
     if arms:
         caption = (
@@ -241,7 +269,7 @@ def _differences(found: Findings) -> Iterator[Drawing]:
             return
         color, marker, filled = VERDICTS.get(entry["verdict"], VERDICTS["cannot tell"])
         seen.add(entry["verdict"])
-        _interval(axes, place, entry, "difference", color=color, marker=marker, filled=filled)
+        dot_interval(axes, place, entry, "difference", color=color, marker=marker, filled=filled)
 
     figure = _dots(found, draw, arms, "difference in {}")
     handles = [_handle(verdict) for verdict in VERDICTS if verdict in seen]
@@ -272,7 +300,7 @@ def _grid(count: int, size: float, most: int = 4, **share: Any) -> tuple[Any, li
     """Return a figure of up to ``most`` square panels a row, and its used axes."""
     columns = min(most, count)
     rows = math.ceil(count / columns)
-    figure, grid = _figure(rows, columns, rows * size, min(WIDTH, columns * size * 1.05), **share)
+    figure, grid = blank(rows, columns, rows * size, min(WIDTH, columns * size * 1.05), **share)
     flat = [axes for line in grid for axes in line]
     figure.get_layout_engine().set(hspace=0.06)
     for axes in flat[count:]:
@@ -364,15 +392,15 @@ def _inflation(found: Findings) -> Iterator[Drawing]:
     if arm is None or len(protocols) < 2 or "pooled" not in protocols:
         return
     height = 0.6 + 0.36 * len(protocols)
-    figure, grid = _figure(1, len(found.focus), height, WIDTH if len(found.focus) > 1 else 5.0, sharey=True)
+    figure, grid = blank(1, len(found.focus), height, WIDTH if len(found.focus) > 1 else 5.0, sharey=True)
     for axes, name in zip(grid[0], found.focus, strict=True):
-        _rows(axes, protocols)
+        dot_rows(axes, protocols)
         for place, protocol in enumerate(protocols):
             entry = found.score(protocol, arm, "f1", name)
             if entry is None or not _finite(entry["estimate"]):
                 continue
             leaks = protocol in ("pooled", "real_test")
-            _interval(
+            dot_interval(
                 axes,
                 place,
                 entry,
@@ -402,7 +430,7 @@ def _calibration(found: Findings) -> Iterator[Drawing]:
     names = [name for name in found.focus if any(e["class"] == name for e in entries)]
     if not names:
         return
-    figure, grid = _figure(2, len(names), 3.6, WIDTH if len(names) > 1 else 4.2, sharex=True, sharey="row")
+    figure, grid = blank(2, len(names), 3.6, WIDTH if len(names) > 1 else 4.2, sharex=True, sharey="row")
     for column, name in enumerate(names):
         rows = sorted((e for e in entries if e["class"] == name), key=lambda e: float(e["share"]))
         x = [100 * e["share"] for e in rows]
@@ -420,7 +448,7 @@ def _calibration(found: Findings) -> Iterator[Drawing]:
         for axes in (upper, lower):
             axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.5)
     figure.legend(
-        handles=[_line("true texts", VERMILLION, "D", "-"), _line("augmented data", GREY, "o", "--", False)],
+        handles=[key_line("true texts", VERMILLION, "D", "-"), key_line("augmented data", GREY, "o", "--", False)],
         loc="outside upper right",
         ncols=2,
     )
@@ -431,7 +459,8 @@ def _calibration(found: Findings) -> Iterator[Drawing]:
     yield Drawing("calibration", caption, figure)
 
 
-def _line(label: str, color: str, marker: str, line: Any, filled: bool = True) -> Any:
+def key_line(label: str, color: str, marker: str, line: Any, filled: bool = True) -> Any:
+    """Return an entry of a legend."""
     from matplotlib.lines import Line2D
 
     return Line2D(
@@ -466,7 +495,7 @@ def run_drawings(facts: Mapping[str, Any]) -> list[Drawing]:
     """
     found = Findings(facts)
     makers = (_scores, _differences, _inflation, _calibration, _reliability, _confusion)
-    with _style():
+    with style():
         return [drawing for make in makers for drawing in make(found)]
 
 
@@ -482,7 +511,7 @@ def learning_curve(facts_list: Sequence[Mapping[str, Any]]) -> list[Drawing]:
     runs = [found for found in map(Findings, facts_list) if found.main]
     names = list(dict.fromkeys(name for found in runs for name in found.focus))
     drawings = []
-    with _style():
+    with style():
         for index, name in enumerate(names):
             here = [found for found in runs if name in found.focus]
             if len({found.originals(name) for found in here}) > 1:
@@ -495,7 +524,7 @@ def _learning(runs: Sequence[Findings], name: str, stem: str) -> Drawing:
     arms = list(dict.fromkeys(arm for found in runs for arm in found.arms))
     counts = sorted({found.originals(name) or 0 for found in runs})
     step = 0.012 * (counts[-1] - counts[0])
-    figure, grid = _figure(1, 2, 2.9)
+    figure, grid = blank(1, 2, 2.9)
     for axes, (metric, title) in zip(grid[0], PANELS, strict=True):
         for place, arm in enumerate(arms):
             points = [(found, found.score(found.main or "", arm, metric, name)) for found in runs]
@@ -506,7 +535,7 @@ def _learning(runs: Sequence[Findings], name: str, stem: str) -> Drawing:
             _curve(axes, [x for x, _ in kept], [e for _, e in kept], keys, color, marker, line, shift)
         axes.set(xlabel=f"originals of {words(name)}", ylabel=title, xticks=counts)
         axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.5)
-    handles = [_line(words(arm), *_arm_style(arms, arm)) for arm in arms]
+    handles = [key_line(words(arm), *_arm_style(arms, arm)) for arm in arms]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(arms)), handlelength=3.2)
     protocols = _list(list(dict.fromkeys(found.main or "" for found in runs)))
     caption = f"Scores of {words(name)} by the number of originals, under {protocols}: mean and 95 % interval."

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import NamedTuple, Protocol
@@ -28,10 +28,14 @@ from .prices import FREE
 from .prompts import Renderer
 from .records import Candidate, ClassOutcome, ClassPlan, Draw, Failure, Outcome, Prompt, SyntheticRow, Verdict
 from .seeding import digest, text_code
+from .validators import Case, Judged, Panel, Reference, Validator
 
-__all__ = ["Generation", "Observer", "render_first"]
+__all__ = ["Generation", "Observer", "make_panel", "render_first"]
 
 LOOK_UP = 500
+FLOOR_ANSWERS = 30
+"""Answers of a class that are judged before its acceptance may end it."""
+EXAMPLES = 3
 
 
 class Observer(Protocol):
@@ -75,6 +79,53 @@ class _Account:
     generated: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    rejected_by: Counter[str] = field(default_factory=Counter)
+    figures: dict[str, list[float]] = field(default_factory=dict)
+    examples: list[tuple[str, str, str]] = field(default_factory=list)
+    gave_up: str = ""
+
+    def reject(self, judged: Judged, text: str) -> None:
+        """Count a rejected answer, and keep some of them to be shown."""
+        self.rejected[judged.reason] += 1
+        if judged.by:
+            self.rejected_by[judged.by] += 1
+        if text and len(self.examples) < EXAMPLES:
+            self.examples.append((self.plan.name, judged.reason, text))
+
+    def keep(self, number: int, row: SyntheticRow, judged: Judged) -> None:
+        """Count an accepted answer."""
+        self.rows[number] = row
+        for name, figure in judged.items():
+            self.figures.setdefault(name, []).append(figure)
+
+    def falls_under(self, floor: float) -> bool:
+        """Say, once enough answers are judged, whether too few are accepted to go on; notes why."""
+        if self.generated < FLOOR_ANSWERS or len(self.rows) >= floor * self.generated:
+            return False
+        most = self.rejected.most_common(1)[0]
+        self.gave_up = (
+            f"only {len(self.rows)} of {self.generated} answers were accepted, under the floor of {floor:.0%}; most "
+            f"were rejected as {most[0]!r} ({most[1]})"
+        )
+        return True
+
+    def outcome(self) -> ClassOutcome:
+        """Return the account as a record."""
+        return ClassOutcome(
+            self.plan.name,
+            self.plan.to_write,
+            self.generated,
+            len(self.rows),
+            dict(self.rejected),
+            dict(self.failed),
+            dict(self.rejected_by),
+            {name: _span(values) for name, values in sorted(self.figures.items())},
+            self.gave_up,
+        )
+
+
+def _span(values: Sequence[float]) -> dict[str, float]:
+    return {"mean": sum(values) / len(values), "least": min(values), "largest": max(values)}
 
 
 def render_first(
@@ -87,6 +138,27 @@ def render_first(
         renderer.render(draw(originals.pools[entry.name], number, 0, settings))
         for entry, number in islice(turns, count)
     ]
+
+
+def make_panel(
+    validators: Sequence[Validator], originals: Originals, descriptions: Mapping[str, str], language: str | None
+) -> Panel | None:
+    """Make the panel that judges answers; None where there is no validator.
+
+    Args:
+        validators: which.
+        originals: what they may know.
+        descriptions: codebook definitions by class.
+        language: the language that was asked for.
+    """
+    if not validators:
+        return None
+    pools = originals.pools
+    texts = {
+        name: [text.decode("utf-8", "surrogatepass") for text in pool.texts.to_pylist()] for name, pool in pools.items()
+    }
+    ids = {name: pool.ids.to_pylist() for name, pool in pools.items()}
+    return Panel(validators, Reference(texts, ids, descriptions, originals.shingles, language or ""))
 
 
 class Generation:
@@ -103,6 +175,8 @@ class Generation:
         observer: told of progress, or None.
         lender: another journal whose answers to these very prompts are taken over, or None.
         budget: what this run, over all its restarts, may pay.
+        panel: makes the validators that judge answers, when the first one is there; None: none but the built-in checks.
+        min_acceptance: share of its answers under which a class is given up, in [0, 1).
     """
 
     def __init__(
@@ -117,7 +191,12 @@ class Generation:
         observer: Observer | None = None,
         lender: Journal | None = None,
         budget: Budget | None = None,
+        panel: Callable[[], Panel | None] | None = None,
+        min_acceptance: float = 0.0,
     ) -> None:
+        self._make_panel = panel
+        self._panel: Panel | None = None
+        self._min_acceptance = min_acceptance
         self._lender = lender
         self._accounts = {entry.name: _Account(entry) for entry in classes if entry.to_write}
         self._originals = originals
@@ -187,6 +266,7 @@ class Generation:
         try:
             self._wave = [(prompt.draw.name, prompt.draw.number) for prompt in prompts]
             self._collect(0)
+            self._look()
         finally:
             self._generator.close()
             if self._observer and prompts:
@@ -200,7 +280,7 @@ class Generation:
                 shown.append((prompt, "", f"failed: {answer.error}"))
             else:
                 kept = self._answers[prompt.draw.name, prompt.draw.number]
-                shown.append((prompt, kept.text, self._reason_against(kept)))
+                shown.append((prompt, kept.text, self._reason_against(kept).reason))
         return shown
 
     def _waves(self, needed: list[tuple[str, int]]) -> None:
@@ -305,6 +385,7 @@ class Generation:
 
     def _judge(self) -> list[tuple[str, int]]:
         """Judge the wave in its order; returns the places that need another draw."""
+        self._look()
         verdicts = []
         again = []
         for place in self._wave:
@@ -319,27 +400,44 @@ class Generation:
                     continue
                 account.failed[kept.answer.error] += 1
                 continue
-            reason = self._reason_against(kept)
-            verdicts.append(Verdict(kept.answer.key, not reason, reason))
+            judged = self._reason_against(kept)
+            verdicts.append(Verdict(kept.answer.key, not judged.reason, judged.reason, dict(judged)))
             account.generated += 1
             self._tokens[0] += kept.answer.prompt_tokens or 0
             self._tokens[1] += kept.answer.answer_tokens or 0
             self._tokens[2] += kept.answer.cached_tokens or 0
             self._usd += self._priced_answer(kept.answer).cost_usd or 0.0
             self._priced &= kept.answer.cost_usd is not None or self._generator.price is not None
-            if reason:
-                account.rejected[reason] += 1
+            if judged.reason:
+                account.reject(judged, kept.text)
                 again.append(place)
             else:
                 row = self._row(kept, kept.answer.key)
                 self._accepted_codes.add(text_code(row.text))
-                account.rows[place[1]] = row
+                if self._panel:
+                    self._panel.accept(self._case(kept))
+                account.keep(place[1], row, judged)
         self._answers = {}
         self._journal.add_verdicts(self._run, verdicts)
         if self._observer:
             accounts = self._accounts.values()
             self._observer.judged(sum(len(a.rows) for a in accounts), sum(a.rejected.total() for a in accounts))
-        return again
+        over = {name for name, account in self._accounts.items() if account.falls_under(self._min_acceptance)}
+        return [place for place in again if place[0] not in over]
+
+    def _look(self) -> None:
+        """Let validators look at all readable answers of the wave at once."""
+        readable = [kept for kept in self._answers.values() if isinstance(kept.answer, Candidate) and not kept.reason]
+        if not readable or self._make_panel is None:
+            return
+        self._panel = self._panel or self._make_panel()
+        if self._panel:
+            self._panel.look([self._case(kept) for kept in readable if not self._copy(kept.text)])
+
+    def _case(self, kept: _Answered) -> Case:
+        at = kept.draw
+        shown = draw(self._originals.pools[at.name], at.number, at.attempt, self._settings).texts
+        return Case(at.name, kept.text, at.source_ids, shown)
 
     def _priced_answer(self, answer: Candidate) -> Candidate:
         """Return an answer with its cost, where a price is known."""
@@ -364,11 +462,17 @@ class Generation:
             )
         return _Answered(replace(prompt.draw, texts=()), prompt.sha256, answer, *reading)
 
-    def _reason_against(self, kept: _Answered) -> str:
-        """Return why an answer is rejected, or an empty string."""
-        if kept.reason:
-            return kept.reason
-        code = text_code(kept.text)
+    def _reason_against(self, kept: _Answered) -> Judged:
+        """Return why an answer is rejected, if it is, and what validators measured."""
+        judged = Judged()
+        judged.reason = kept.reason or self._copy(kept.text)
+        if not judged.reason and self._panel:
+            judged = self._panel.find(self._case(kept))
+        return judged
+
+    def _copy(self, text: str) -> str:
+        """Say whether a text equals an original, of any class or split, or an accepted one; else empty."""
+        code = text_code(text)
         known = self._originals.known
         place = int(np.searchsorted(known, np.uint64(code)))
         if place < len(known) and int(known[place]) == code:
@@ -402,17 +506,7 @@ class Generation:
         paid = self._generator.ledger.paid
         accounts = list(self._accounts.values())
         rows = tuple(account.rows[number] for account in accounts for number in sorted(account.rows))
-        classes = tuple(
-            ClassOutcome(
-                account.plan.name,
-                account.plan.to_write,
-                account.generated,
-                len(account.rows),
-                dict(account.rejected),
-                dict(account.failed),
-            )
-            for account in accounts
-        )
+        classes = tuple(account.outcome() for account in accounts)
         return Outcome(
             rows,
             classes,
@@ -429,6 +523,7 @@ class Generation:
             self._stopped,
             self._generator.notes,
             self._run,
+            tuple(example for account in accounts for example in account.examples),
         )
 
 

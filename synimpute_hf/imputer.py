@@ -26,7 +26,7 @@ from .errors import (
     ShortfallWarning,
     nearest,
 )
-from .generation import Generation, Observer, render_first
+from .generation import Generation, Observer, make_panel, render_first
 from .generators import Generator, choose, make_generator
 from .journal import Journal
 from .mapping import PROVENANCE, Anchors, impute_batch, impute_row, is_dataset, is_row
@@ -36,13 +36,15 @@ from .prompts import PromptTemplate, Renderer, estimate_tokens, load_prompt
 from .records import ClassPlan, Estimate, Label, Outcome, Plan, Prompt
 from .registry import parse_spec
 from .seeding import digest
+from .shingles import shingles
+from .validators import Panel, choose_validators
 
 __all__ = ["SyntheticImputer", "default_journal"]
 
 STATE_VERSION = 1
 SHARED = (
     *("text", "label", "id", "target", "sampling_strategy", "language", "n_examples", "replacement", "seed"),
-    *("max_attempts", "missing_label"),
+    *("max_attempts", "missing_label", "min_acceptance", "contrast"),
 )
 """Arguments that say what is made, not where or at what price."""
 SAMPLE_PROMPTS = 40
@@ -74,6 +76,11 @@ class SyntheticImputer:
         replacement: ``"across"``, ``"within"`` or ``"fixed"``, see ``DrawSettings``.
         seed: seed of all draws.
         max_attempts: how often one missing text may be drawn.
+        validators: what judges every text, such as ``["length", "overlap", "similarity:highest=0.9"]``; None takes the
+            default ones, an empty list none but the built-in checks (refusals, cut-off answers, exact copies).
+        min_acceptance: share of its answers, in [0, 1), under which a class is given up after its first 30 answers.
+        contrast: whether the other classes get synthetic texts, too, in the same share: else a classifier may learn
+            "written by a machine" for the category.
         missing_label: label value that means "not labelled"; None when every value is a class.
         journal: path of the journal; None is ``default_journal()``. Answers to the same prompts that stand in the
             default journal are taken over from there.
@@ -111,6 +118,9 @@ class SyntheticImputer:
         replacement: str = "across",
         seed: int = 0,
         max_attempts: int = 5,
+        validators: Sequence[str] | None = None,
+        min_acceptance: float = 0.1,
+        contrast: bool = False,
         missing_label: Label | None = -1,
         journal: str | Path | None = None,
         progress: bool | None = None,
@@ -132,6 +142,9 @@ class SyntheticImputer:
         self.replacement = replacement
         self.seed = seed
         self.max_attempts = max_attempts
+        self.validators = validators
+        self.min_acceptance = min_acceptance
+        self.contrast = contrast
         self.missing_label = missing_label
         self.journal = journal
         self.progress = progress
@@ -237,16 +250,30 @@ class SyntheticImputer:
             id=self.id,
             others=others,
             missing_label=self.missing_label,
-            enough=enough_rows(self.target, self.sampling_strategy),
+            enough=self._enough(),
+            shingle=self._shingle(),
         )
         return self._take(originals)
+
+    def _enough(self) -> int | None:
+        """Return from how many rows on a class's texts are not kept, or None where all are needed."""
+        if self.contrast or any(validator.learns for validator in choose_validators(self.validators)[0]):
+            return None
+        return enough_rows(self.target, self.sampling_strategy)
+
+    def _shingle(self) -> Callable[[str], Any] | None:
+        """Return what makes shingles, where a validator reads them."""
+        needed = any(validator.needs_shingles for validator in choose_validators(self.validators)[0])
+        return shingles if needed else None
 
     def _take(self, originals: Originals) -> SyntheticImputer:
         """Plan for these originals, and check every setting that can be checked without a model."""
         if self.max_attempts < 1:
             raise PlanError(f"max_attempts={self.max_attempts}: expected 1 or more.")
+        if not 0 <= self.min_acceptance < 1:
+            raise PlanError(f"min_acceptance={self.min_acceptance}: expected a share, at least 0 and below 1.")
         settings = DrawSettings(self.n_examples, self.replacement, self.seed)
-        classes = plan_classes(originals.counts, self.target, self.sampling_strategy, self.n_examples)
+        classes = plan_classes(originals.counts, self.target, self.sampling_strategy, self.n_examples, self.contrast)
         descriptions = self._descriptions(classes)
         few = [entry for entry in classes if entry.to_write and entry.usable < FEW]
         if few:
@@ -323,6 +350,7 @@ class SyntheticImputer:
         state = self._state
         _, reason = choose(self.generator)
         generator = self._generator()
+        validators, notes = choose_validators(self.validators)
         to_write = sum(entry.to_write for entry in state.classes)
         sample: list[Prompt] = []
         if to_write:
@@ -337,8 +365,9 @@ class SyntheticImputer:
             generator_reason=reason,
             estimate=self._estimate(generator, to_write, sample),
             guesses=state.originals.guesses,
-            notes=state.originals.notes,
+            notes=(*state.originals.notes, *notes),
             example=sample[0] if sample else None,
+            checks=tuple(f"{entry.key}: {entry.costs}" for entry in validators),
         )
 
     def settings(self) -> dict[str, Any]:
@@ -349,7 +378,8 @@ class SyntheticImputer:
             "text": columns.text,
             "label": columns.label,
             "id": columns.id,
-            "targets": {entry.name: entry.target for entry in state.classes},
+            "targets": {entry.name: entry.target for entry in state.classes if not entry.contrast},
+            "contrast": self.contrast,
             "prompt": state.template.name,
             "category_descriptions": state.descriptions,
             "language": self.language,
@@ -357,6 +387,11 @@ class SyntheticImputer:
             "replacement": self.replacement,
             "seed": self.seed,
             "max_attempts": self.max_attempts,
+            "min_acceptance": self.min_acceptance,
+            "validators": [
+                {**validator.identity, "options": dict(validator.settings.__dict__)}
+                for validator in choose_validators(self.validators)[0]
+            ],
             "missing_label": self.missing_label,
         }
 
@@ -376,6 +411,7 @@ class SyntheticImputer:
         found["generator"] = None if Path(parse_spec(spec)[1]).exists() and parse_spec(spec)[1] else spec
         options = dict(self.generator_options or {})
         found["generator_options"] = {key: value for key, value in options.items() if key != "prices"}
+        found["validators"] = None if self.validators is None else list(self.validators)
         return {**found, "prompt": self.prompt_fields(), "category_descriptions": self._state.descriptions}
 
     def first_sources(self, name: str, count: int) -> list[tuple[str, ...]]:
@@ -387,6 +423,10 @@ class SyntheticImputer:
         """
         state = self._state
         return [draw(state.originals.pools[name], number, 0, state.settings).source_ids for number in range(count)]
+
+    def texts_of(self, name: str) -> list[str]:
+        """Return the originals of a class that may be shown to the model."""
+        return [str(text) for text in self._state.originals.pools[name].texts.to_pylist()]
 
     def generator_identity(self) -> dict[str, Any]:
         """Return the generator's name and every parameter that could change an answer; no secret."""
@@ -495,7 +535,15 @@ class SyntheticImputer:
                 observer or self._bar(),
                 lender,
                 Budget(self.budget_usd, self.max_calls, self.max_tokens_total),
+                self._panel,
+                self.min_acceptance,
             )
+
+    def _panel(self) -> Panel | None:
+        """Make what judges answers."""
+        state = self._state
+        chosen = choose_validators(self.validators)[0]
+        return make_panel(chosen, state.originals, state.descriptions, self.language)
 
     def _bar(self) -> Observer | None:
         from .progress import ProgressBar, show_progress
@@ -528,7 +576,8 @@ class SyntheticImputer:
 
     def anchors_of(self, outcome: Outcome) -> Anchors:
         """Return the rows of an outcome (also of a partial one) by anchor."""
-        return Anchors.of(self._state.originals, outcome.rows)
+        judged = any(validator.learns for validator in choose_validators(self.validators)[0])
+        return Anchors.of(self._state.originals, outcome.rows, judged)
 
     # -- applying -----------------------------------------------------------------------------------------------
 
@@ -563,9 +612,7 @@ class SyntheticImputer:
         texts, labels = _flat(X), _flat(y)
         if len(texts) != len(labels):
             raise DataError(f"fit_resample got {len(texts)} texts and {len(labels)} labels; expected as many of each.")
-        collector = Collector(
-            Columns("text", "label"), self.missing_label, enough_rows(self.target, self.sampling_strategy)
-        )
+        collector = Collector(Columns("text", "label"), self.missing_label, self._enough(), self._shingle())
         collector.add(texts, labels)
         self._take(collector.finish())
         anchors = self._anchors  # generates, and tells of a shortfall

@@ -23,7 +23,7 @@ from .seeding import canonical_json, digest
 
 __all__ = ["SCHEMA_VERSION", "Journal", "Memory"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_SECONDS = 60.0
 KEYS_A_QUERY = 500
 
@@ -52,7 +52,10 @@ CREATE TABLE charges (
     uncertain_tokens INTEGER NOT NULL, uncertain_usd REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE memory (
     generator TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (generator, name)) WITHOUT ROWID;
-"""
+""",
+    3: """
+ALTER TABLE verdicts ADD COLUMN figures TEXT NOT NULL DEFAULT '{}';
+""",
 }
 _ADD_CHARGE = """
 INSERT INTO charges VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET
@@ -236,8 +239,8 @@ class Journal:
         """Keep what a run decided about each answer, and why."""
         with self._told("written"), self._transaction():
             self._db.executemany(
-                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)",
-                [(run, v.key, int(v.accepted), v.reason) for v in verdicts],
+                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)",
+                [(run, v.key, int(v.accepted), v.reason, canonical_json(v.figures)) for v in verdicts],
             )
 
     @contextmanager
@@ -303,8 +306,9 @@ class Journal:
     def verdicts(self, run: str) -> dict[str, Verdict]:
         """Return what a run decided, by the answer's key."""
         with self._told("read"):
-            rows = self._db.execute("SELECT key, accepted, reason FROM verdicts WHERE run = ? ORDER BY key", (run,))
-            return {key: Verdict(key, bool(accepted), reason) for key, accepted, reason in rows}
+            query = "SELECT key, accepted, reason, figures FROM verdicts WHERE run = ? ORDER BY key"
+            rows = self._db.execute(query, (run,))
+            return {key: Verdict(key, bool(ok), reason, json.loads(figures)) for key, ok, reason, figures in rows}
 
     def requests(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return what was asked, by key; an empty dict where the journal was copied without its requests."""

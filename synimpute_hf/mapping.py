@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from .columns import Columns, Originals, is_blank, plain_label
-from .errors import ColumnError, nearest
-from .records import SyntheticRow
+from .errors import ColumnError, PlanError, nearest
+from .records import EVERY_ORIGINAL, JUDGES, SyntheticRow
 from .seeding import row_digest
 
 __all__ = ["PROVENANCE", "Anchors", "explode", "impute_batch", "impute_row", "is_dataset", "is_row"]
@@ -45,17 +45,21 @@ class Anchors:
         rows: accepted rows, in order.
         contents: content digest of each anchor, by row id. A row of another split may carry the same id: only one
             with the same text and label is the anchor.
+        judged: whether a classifier that was trained on all originals judged the rows.
     """
 
-    def __init__(self, columns: Columns, rows: Iterable[SyntheticRow], contents: Mapping[str, str]) -> None:
+    def __init__(
+        self, columns: Columns, rows: Iterable[SyntheticRow], contents: Mapping[str, str], judged: bool = False
+    ) -> None:
         self.columns = columns
+        self.judged = judged
         grouped: dict[str, list[SyntheticRow]] = {}
         for row in rows:
             grouped.setdefault(row.anchor, []).append(row)
         self._anchors = {anchor: _Anchor(contents[anchor], tuple(group)) for anchor, group in grouped.items()}
 
     @classmethod
-    def of(cls, originals: Originals, rows: Sequence[SyntheticRow]) -> Anchors:
+    def of(cls, originals: Originals, rows: Sequence[SyntheticRow], judged: bool = False) -> Anchors:
         """Return the anchors of rows that were written from these originals."""
         contents = {row.anchor: row.anchor for row in rows}
         if originals.columns.id is not None:
@@ -63,7 +67,7 @@ class Anchors:
                 for row_id, text in zip(pool.ids.to_pylist(), pool.texts.to_pylist(), strict=True):
                     if row_id in contents:
                         contents[row_id] = row_digest(text.decode("utf-8", "surrogatepass"), pool.label)
-        return cls(originals.columns, rows, contents)
+        return cls(originals.columns, rows, contents, judged)
 
     def look_up(self, text: Any, label: Any, user_id: Any) -> tuple[str, tuple[SyntheticRow, ...]]:
         """Return a row's id and the synthetic rows that stand after it."""
@@ -137,6 +141,9 @@ def impute_batch(batch: Any, anchors: Anchors) -> Any:
             out[columns.text].append(row.text)
             out[columns.label].append(label)
             _append_synthetic(out, row)
+    if anchors.judged:
+        marks = zip(out["is_synthetic"], out["row_id"], strict=True)
+        out[JUDGES] = [[EVERY_ORIGINAL] if made else [row_id] for made, row_id in marks]
     return _like(batch, out)
 
 
@@ -164,6 +171,11 @@ def _like(batch: Any, out: dict[str, list[Any]]) -> Any:
 def impute_row(row: Mapping[str, Any], anchors: Anchors) -> dict[str, Any]:
     """Return list columns for one row: its own text and id first, then those of the texts that it anchors."""
     columns = anchors.columns
+    if anchors.judged:
+        raise PlanError(
+            "A validator that learns from originals (label) needs the batched form, whose rows say so: "
+            "ds.map(impute, batched=True)."
+        )
     text = _column(row, columns.text)
     user_id = _column(row, columns.id) if columns.id else None
     row_id, synthetic = anchors.look_up(text, _column(row, columns.label), user_id)

@@ -7,15 +7,17 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .audit_facts import AUDIT, read_audit
 from .cards import dataset_card, metadata_of
 from .columns import Columns
-from .errors import DataError, OutputError
-from .facts import FACTS, read_facts
+from .errors import DataError, OutputError, SynimputeWarning
+from .facts import FACTS, read_facts, read_review
 from .imputer import SyntheticImputer
 from .journal import Journal
 from .mapping import impute_batch
@@ -29,6 +31,7 @@ __all__ = [
     "check_folder",
     "read_manifest",
     "save",
+    "write_card",
     "write_manifest",
     "write_result",
     "write_split",
@@ -124,7 +127,8 @@ def write_result(
             _write_splits(Path(temporary), splits, imputer, outcome, facts)
             write_manifest(Path(temporary), facts)
             crossval = read_facts(folder) if (folder / FACTS).is_file() else None
-            card = dataset_card(facts, _card_of(folder), crossval)
+            audit = _audit_of(folder, facts)
+            card = dataset_card(facts, _card_of(folder), crossval, read_review(folder, facts), audit)
             (Path(temporary) / "README.md").write_text(card, encoding="utf-8")
             shutil.rmtree(folder / "data", ignore_errors=True)
             for name in OURS:
@@ -173,6 +177,34 @@ def save(folder: str | Path, dataset: Any, impute: SyntheticImputer, source: str
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write the facts of a result into a folder."""
     (folder / MANIFEST).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_card(folder: Path) -> None:
+    """Write a result's card anew, from the facts that lie in its folder now.
+
+    Raises:
+        DataError: there is no result.
+    """
+    facts = read_manifest(folder)
+    crossval = read_facts(folder) if (folder / FACTS).is_file() else None
+    card = dataset_card(facts, _card_of(folder), crossval, read_review(folder, facts), _audit_of(folder, facts))
+    unfinished = folder / ".README.md-unfinished"
+    unfinished.write_text(card, encoding="utf-8")
+    os.replace(unfinished, folder / "README.md")
+
+
+def _audit_of(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the audit of these rows; says it where there is only one of other rows."""
+    audit = read_audit(folder, facts)
+    if audit is None and (folder / AUDIT).is_file():
+        warnings.warn(
+            f"{folder / AUDIT} is about other rows than the result has now, and is left out of the card. Run "
+            "`synimpute "
+            f"audit {folder}` again.",
+            SynimputeWarning,
+            stacklevel=3,
+        )
+    return audit
 
 
 def _card_of(folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Union
 
 import numpy as np
@@ -42,6 +43,7 @@ def plan_classes(
     target: int | None = None,
     sampling_strategy: SamplingStrategy | None = None,
     n_examples: int = 5,
+    contrast: bool = False,
 ) -> tuple[ClassPlan, ...]:
     """Decide which classes are short and how many rows each needs.
 
@@ -52,6 +54,8 @@ def plan_classes(
             the largest), ``"minority"``, ``"not minority"``, ``"all"``, an integer (the same as ``target``), a dict
             of rows by class name or label, or a function of the array of labels that returns such a dict.
         n_examples: originals shown in one prompt.
+        contrast: whether the other classes get synthetic rows, too, in the same share to their originals as the short
+            classes have together.
 
     Raises:
         PlanError: both are given, or the strategy is unknown, negative or names a class that is not there.
@@ -70,7 +74,21 @@ def plan_classes(
         plans.append(
             ClassPlan(count.name, count.label, count.originals, count.distinct, count.usable, goal, to_write, advice)
         )
-    return tuple(plans)
+    return _with_contrast(plans, counts, n_examples) if contrast else tuple(plans)
+
+
+def _with_contrast(plans: Sequence[ClassPlan], counts: Sequence[ClassCount], n_examples: int) -> tuple[ClassPlan, ...]:
+    short = [entry for entry in plans if entry.to_write]
+    share = sum(entry.to_write for entry in short) / max(1, sum(entry.originals for entry in short))
+    found = []
+    for entry, count in zip(plans, counts, strict=True):
+        more = 0 if entry.to_write else round(share * entry.originals)
+        if more:
+            _check_enough(count, more, n_examples)
+            advice = "contrast: machine style then tells no class"
+            entry = replace(entry, target=entry.originals + more, to_write=more, advice=advice, contrast=True)
+        found.append(entry)
+    return tuple(found)
 
 
 def _check_enough(count: ClassCount, to_write: int, n_examples: int) -> None:

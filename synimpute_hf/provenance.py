@@ -9,11 +9,14 @@ from typing import Any
 
 from .columns import Originals, read_originals
 from .drawing import DrawSettings, draw
+from .generation import make_panel
 from .mapping import PROVENANCE
 from .planning import plan_classes
 from .prompts import Renderer, load_prompt
-from .records import ClassPlan, Prompt, SyntheticRow
+from .records import JUDGES, ClassPlan, Prompt, SyntheticRow
 from .seeding import canonical_json, digest
+from .shingles import shingles
+from .validators import Panel, Validator, make_validator
 
 __all__ = ["EXAMPLES", "Recipe", "choose_examples", "originals_of", "rows_digest"]
 
@@ -41,7 +44,7 @@ def originals_of(rows: Any) -> Any:
     """Return the originals of an imputed split as they were: without synthetic rows and provenance columns."""
     flags = rows.with_format("arrow")["is_synthetic"]
     kept = [position for position, flag in enumerate(flags.to_pylist()) if not flag]
-    return rows.select(kept).remove_columns(list(PROVENANCE))
+    return rows.select(kept).remove_columns([name for name in (*PROVENANCE, JUDGES) if name in rows.column_names])
 
 
 def choose_examples(rows: Iterable[SyntheticRow], names: Mapping[Any, str]) -> list[dict[str, str]]:
@@ -65,6 +68,8 @@ class Recipe:
         settings: how originals are drawn.
         renderer: makes prompts as the recorded generator got them.
         max_attempts: how often one text may be drawn.
+        validators: what judged the texts.
+        min_acceptance: share of its answers under which a class was given up.
     """
 
     originals: Originals
@@ -72,6 +77,8 @@ class Recipe:
     settings: DrawSettings
     renderer: Renderer
     max_attempts: int
+    validators: tuple[Validator, ...]
+    min_acceptance: float
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], rows: Any, others: Mapping[str, Any]) -> Recipe:
@@ -86,6 +93,7 @@ class Recipe:
             SynimputeError: the facts do not fit these rows.
         """
         said, generator = facts["plan"]["settings"], facts["generator"]
+        validators = tuple(make_validator(entry["name"], **entry["options"]) for entry in said["validators"])
         originals = read_originals(
             rows,
             text=said["text"],
@@ -93,6 +101,7 @@ class Recipe:
             id=said["id"],
             others=others,
             missing_label=said["missing_label"],
+            shingle=shingles if any(validator.needs_shingles for validator in validators) else None,
         )
         renderer = Renderer(
             load_prompt(facts["prompt"]),
@@ -104,11 +113,22 @@ class Recipe:
         )
         return cls(
             originals,
-            plan_classes(originals.counts, None, dict(said["targets"]), said["n_examples"]),
+            plan_classes(originals.counts, None, dict(said["targets"]), said["n_examples"], said["contrast"]),
             DrawSettings(said["n_examples"], said["replacement"], said["seed"]),
             renderer,
             said["max_attempts"],
+            validators,
+            said["min_acceptance"],
         )
+
+    def panel(self) -> Panel | None:
+        """Return the validators, ready to judge.
+
+        Raises:
+            MissingPackageError: one of them needs a package that is not installed.
+        """
+        said = self.renderer
+        return make_panel(self.validators, self.originals, said.descriptions, said.language)
 
     def prompts(self, name: str, number: int) -> Iterator[Prompt]:
         """Yield the prompts of one missing text, attempt by attempt."""

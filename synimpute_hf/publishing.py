@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .audit_facts import AUDIT, read_audit, write_audit
 from .cards import dataset_card, merge_metadata, metadata_of
 from .columns import Columns
 from .errors import DataError, PlanError
-from .facts import FACTS, read_facts
+from .facts import FACTS, REVIEW, read_facts, read_review
 from .journal import Journal
 from .mapping import PROVENANCE
 from .outputs import JOURNAL, MANIFEST, read_manifest, write_manifest, write_split
+from .records import JUDGES
 from .version import __version__
 
 __all__ = ["JOURNALS", "Bundle", "Publication", "lay_out"]
@@ -123,6 +125,7 @@ def lay_out(folder: Path, scratch: Path, how: Publication) -> Bundle:
 
 def _result(folder: Path, scratch: Path, how: Publication) -> Bundle:
     facts = read_manifest(folder)
+    review, audit = read_review(folder, facts), read_audit(folder, facts)
     place = "" if how.config == "default" else f"{how.config}/"
     target = scratch / (how.config if place else "default")
     (target / "data").mkdir(parents=True)
@@ -134,15 +137,19 @@ def _result(folder: Path, scratch: Path, how: Publication) -> Bundle:
         facts["plan"] = {**facts["plan"], "example": None}
     write_manifest(target, facts)
     crossval = _copy_report(how.report or folder, target, facts, asked=how.report is not None)
+    if review is not None:
+        shutil.copyfile(folder / REVIEW, target / REVIEW)
+    if audit is not None:
+        write_audit(target, audit)
     made = [file for file in sorted(target.rglob("*")) if file.is_file()]
     files = {f"{place}{file.relative_to(target).as_posix()}": file for file in made}
-    named = {f"{place}{name}" for name in (MANIFEST, JOURNAL, FACTS)}
+    named = {f"{place}{name}" for name in (MANIFEST, JOURNAL, FACTS, REVIEW, AUDIT)}
     shard = re.compile(re.escape(place) + SHARD)
     return Bundle(
         kind="dataset",
         files=files,
         owned=lambda path: path in named or shard.fullmatch(path) is not None,
-        card=lambda card: dataset_card(facts, card, crossval),
+        card=lambda card: dataset_card(facts, card, crossval, review, audit),
         title=f"{facts['title']}: {facts['outcome']['kept']} synthetic rows (synimpute_hf {__version__})",
         facts=facts,
     )
@@ -177,7 +184,7 @@ def _write_rows(folder: Path, target: Path, facts: dict[str, Any], how: Publicat
         )
         if how.synthetic_only:
             flags = rows.with_format("arrow")["is_synthetic"].to_pylist()
-            kept = [name for name in rows.column_names if name in (columns.text, columns.label, *PROVENANCE)]
+            kept = [name for name in rows.column_names if name in (columns.text, columns.label, *PROVENANCE, JUDGES)]
             rows = rows.select([place for place, flag in enumerate(flags) if flag]).select_columns(kept)
             facts["features"] = rows.features.to_dict()
         facts["splits"][name] = write_split(rows, target, name, columns, int(how.largest_mb * 1e6))

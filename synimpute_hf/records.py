@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Union
 
 __all__ = [
+    "EVERY_ORIGINAL",
+    "JUDGES",
     "Candidate",
     "Charge",
     "ClassOutcome",
@@ -27,6 +29,9 @@ __all__ = [
     "Verdict",
 ]
 
+JUDGES = "judge_source_ids"
+"""A further column where a validator was trained on originals: those that helped to judge a synthetic row."""
+EVERY_ORIGINAL = "*"
 Label = Union[str, int, float, bool]  # noqa: UP007  (evaluated at run time on Python 3.10)
 
 
@@ -42,6 +47,7 @@ class ClassPlan:
         usable: how many of them may be shown to a model (not also in another split).
         target: how many rows the class should have in the end.
         to_write: how many synthetic rows are missing.
+        contrast: whether it is not short, and gets synthetic rows so that machine style does not tell the others.
         advice: the paper's threshold for this many originals, in plain words; empty when nothing is to write.
     """
 
@@ -53,6 +59,7 @@ class ClassPlan:
     target: int
     to_write: int
     advice: str = ""
+    contrast: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,7 @@ class Plan:
         guesses: a sentence for each column that was guessed.
         notes: what was noticed in the data, in plain words.
         example: one fully rendered prompt, or None when nothing is to write.
+        checks: a sentence for each validator: what it is, and what it costs.
     """
 
     classes: tuple[ClassPlan, ...]
@@ -105,6 +113,7 @@ class Plan:
     guesses: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     example: Prompt | None = None
+    checks: tuple[str, ...] = ()
 
     @property
     def to_write(self) -> int:
@@ -128,6 +137,7 @@ class Plan:
             "to_write": self.to_write,
             "guesses": list(self.guesses),
             "notes": list(self.notes),
+            "checks": list(self.checks),
             "example": self.example.as_text() if self.example else None,
         }
 
@@ -308,11 +318,13 @@ class Verdict:
         key: journal key of the candidate.
         accepted: whether it becomes a row.
         reason: why not; empty when accepted.
+        figures: what validators measured, by their name.
     """
 
     key: str
     accepted: bool
     reason: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -341,6 +353,9 @@ class ClassOutcome:
         kept: answers that became rows.
         rejected: how many were rejected, by reason.
         failed: requests without an answer, by error.
+        rejected_by: how many each validator rejected; the others were rejected before one saw them.
+        figures: by validator, the mean, least and largest figure of the rows.
+        gave_up: why no more was drawn although texts are missing, or empty.
     """
 
     name: str
@@ -349,6 +364,9 @@ class ClassOutcome:
     kept: int
     rejected: Mapping[str, int] = field(default_factory=dict)
     failed: Mapping[str, int] = field(default_factory=dict)
+    rejected_by: Mapping[str, int] = field(default_factory=dict)
+    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    gave_up: str = ""
 
     @property
     def missing(self) -> int:
@@ -377,6 +395,7 @@ class Outcome:
         stopped: why the run ended early (a budget, a server that only fails), or empty.
         notes: what was noticed on the way, such as a parameter that the model refuses.
         run: the run's id, under which the journal keeps its verdicts.
+        examples: some rejected texts: class, reason, text.
     """
 
     rows: tuple[SyntheticRow, ...]
@@ -394,6 +413,7 @@ class Outcome:
     stopped: str = ""
     notes: tuple[str, ...] = ()
     run: str = ""
+    examples: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def missing(self) -> int:

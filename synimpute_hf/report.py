@@ -6,15 +6,14 @@ import os
 import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from .errors import OutputError, PlanError, nearest
 from .facts import PROTOCOLS, Findings, read_facts, run_labels
-from .figures import Drawing, inline_svg, learning_curve, run_drawings, save_drawing
+from .figures import Drawing, learning_curve, on_page, run_drawings, save_drawing
 from .sheets import learning_sheet, sheets
-from .typeset import csv_text, md, md_code, md_list, md_sheet, rich_table, tex_sheet
+from .typeset import csv_text, html_page_of, md, md_code, md_list, md_sheet, rich_table, tex_sheet
 
 __all__ = [
     "FORMATS",
@@ -94,7 +93,6 @@ REFERENCES = (
     ),
     ("Efron, B. and Tibshirani, R. J. An introduction to the bootstrap. Chapman and Hall, 1993", "", "holdout"),
 )
-MARKS = {"better": "▲", "equivalent": "■", "worse": "▼", "cannot tell": "○"}
 
 
 def tables(facts: Mapping[str, Any], width: int | None = None) -> list[Any]:
@@ -277,7 +275,7 @@ def _html_run(label: str, facts: Mapping[str, Any], place: str) -> dict[str, Any
         "answer": found.answer(),
         "sheets": [sheet for sheet in made if sheet.key not in last],
         "checks": [sheet for sheet in made if sheet.key in last],
-        "figures": [_html_figure(drawing, place) for drawing in run_drawings(facts)],
+        "figures": [on_page(drawing, place) for drawing in run_drawings(facts)],
         "settings": _settings(facts),
         "versions": _versions(facts),
         "command": _command(facts),
@@ -285,11 +283,6 @@ def _html_run(label: str, facts: Mapping[str, Any], place: str) -> dict[str, Any
         "source": facts["source"],
         "protocols": {name: PROTOCOLS.get(name, "") for name in found.protocols},
     }
-
-
-def _html_figure(drawing: Drawing, place: str) -> dict[str, str]:
-    inner = Drawing(f"{place}-figure-{drawing.name}", drawing.caption, drawing.figure)
-    return {"name": inner.name, "caption": drawing.caption, "svg": inline_svg(inner)}
 
 
 def html_page(facts_list: Sequence[Mapping[str, Any]]) -> str:
@@ -301,24 +294,16 @@ def html_page(facts_list: Sequence[Mapping[str, Any]]) -> str:
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
-    from jinja2 import StrictUndefined
-    from jinja2.sandbox import SandboxedEnvironment
-    from markupsafe import Markup
-
-    environment = SandboxedEnvironment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    # Our own drawing: matplotlib has escaped every text in it.
-    environment.filters.update(drawn=Markup, split_cell=lambda cell: cell.partition("\n"))
-    place = resources.files("synimpute_hf.model_cards").joinpath("crossval_report.html.jinja")
     labels = run_labels(facts_list)
     runs = [_html_run(*pair, f"run-{i}") for i, pair in enumerate(zip(labels, facts_list, strict=True), start=1)]
     learning = learning_sheet(facts_list)
-    return environment.from_string(place.read_text(encoding="utf-8")).render(
+    return html_page_of(
+        "crossval_report.html.jinja",
         title=labels[0] if len(labels) == 1 else "Cross-validation of synthetic imputation",
         runs=runs,
         learning=learning,
-        curves=[_html_figure(drawing, "all") for drawing in learning_curve(facts_list)],
+        curves=[on_page(drawing, "all") for drawing in learning_curve(facts_list)],
         references=_references(facts_list),
-        marks=MARKS,
     )
 
 

@@ -35,12 +35,15 @@ __all__ = [
     "Equivalence",
     "Interval",
     "Posterior",
+    "Share",
     "Verdict",
     "bootstrap_interval",
     "corrected_interval",
     "correlated_bayes",
     "equivalence",
     "holm",
+    "share_difference",
+    "share_interval",
     "verdict",
 ]
 
@@ -120,6 +123,29 @@ class Verdict:
     sentence: str
     repeats: float | None = None
     originals_factor: float | None = None
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of judgements and where it may lie; nan where nothing was judged.
+
+    Attributes:
+        estimate: hits over ratings, in [0, 1].
+        low: lower end.
+        high: upper end.
+        texts: how many were judged.
+        ratings: judgements of them.
+        effective: independent judgements that would tell as much; at most ``ratings``.
+        level: share of such intervals that hold the true value, in (0, 1).
+    """
+
+    estimate: float
+    low: float
+    high: float
+    texts: int
+    ratings: int
+    effective: float
+    level: float = 0.95
 
 
 def corrected_interval(scores: ArrayLike, test_share: float, level: float = 0.95) -> Interval:
@@ -258,6 +284,62 @@ def bootstrap_interval(
     beyond = min(np.count_nonzero(values <= 0), np.count_nonzero(values >= 0))
     p = min(1.0, 2 * (beyond + 1) / (len(values) + 1))
     return Interval(estimate, float(low), float(high), float(values.std(ddof=1)), n, n - 1, level, p)
+
+
+def share_interval(hits: ArrayLike, ratings: ArrayLike, level: float = 0.95) -> Share:
+    """Give a share its Wilson score interval, also where one text was judged by several coders.
+
+    Judgements of one text are not independent. The variance of the share is therefore taken between texts (the ratio
+    estimator of cluster sampling, ``k / (k - 1) sum((hits - p ratings)^2) / sum(ratings)^2``), and Wilson's formula
+    gets the number of independent judgements with that variance, made smaller by the ratio of the normal to the t
+    quantile with k - 1 degrees of freedom. Where all judgements are alike, no variance can be seen, and each text
+    counts once. With one judgement a text it is the ordinary Wilson interval.
+
+    Wilson, E. B. (1927). Probable inference, the law of succession, and statistical inference. Journal of the American
+    Statistical Association 22, 209-212.
+    Korn, E. L. and Graubard, B. I. (1998). Confidence intervals for proportions with small expected number of positive
+    counts estimated from survey data. Survey Methodology 24, 193-201 (the effective sample size).
+
+    Args:
+        hits: shape ``(k,)``, one number a text, from 0 to its ratings; halves are allowed.
+        ratings: shape ``(k,)``, above 0.
+        level: see ``Share``.
+
+    Raises:
+        DataError: shapes differ, or a text has more hits than ratings, or no rating.
+    """
+    y, m = np.asarray(hits, dtype=float), np.asarray(ratings, dtype=float)
+    if y.shape != m.shape or y.ndim != 1 or (m <= 0).any() or (y < 0).any() or (y > m).any():
+        raise DataError("Expected one number of hits and one of ratings a text, ratings above 0 and hits up to them.")
+    k, total = len(y), float(m.sum())
+    if not k:
+        return Share(math.nan, math.nan, math.nan, 0, 0, 0.0, level)
+    p = float(y.sum() / total)
+    z = _quantile(10**9, level)
+    effective = float(k)
+    if (m > 1).any() and k > 1 and 0 < p < 1:
+        variance = k / (k - 1) * float(((y - p * m) ** 2).sum()) / total**2
+        shrink = (z / _quantile(k - 1, level)) ** 2
+        effective = min(total, p * (1 - p) / variance * shrink) if variance > ROUNDING else total
+    middle = (p + z**2 / (2 * effective)) / (1 + z**2 / effective)
+    reach = z / (1 + z**2 / effective) * math.sqrt(p * (1 - p) / effective + z**2 / (4 * effective**2))
+    return Share(p, max(0.0, middle - reach), min(1.0, middle + reach), k, round(total), effective, level)
+
+
+def share_difference(first: Share, second: Share) -> tuple[float, float, float]:
+    """Return the difference of two shares of different texts, first minus second, and its interval.
+
+    Newcombe, R. G. (1998). Interval estimation for the difference between independent proportions: comparison of eleven
+    methods. Statistics in Medicine 17, 873-890 (method 10, from the two Wilson intervals). That the same coders judged
+    both makes it a little too careful.
+
+    Returns:
+        Estimate, lower and upper end; nan where one of the two was not judged.
+    """
+    difference = first.estimate - second.estimate
+    low = difference - math.hypot(first.estimate - first.low, second.high - second.estimate)
+    high = difference + math.hypot(first.high - first.estimate, second.estimate - second.low)
+    return difference, low, high
 
 
 def verdict(

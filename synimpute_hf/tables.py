@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def plan_tables(plan: Plan) -> Iterator[Any]:
         yield Text(guess)
     for note in plan.notes:
         yield Text(f"Note: {note}")
+    if plan.checks and plan.to_write:
+        yield Text("Every text is judged by " + "; ".join(plan.checks) + ".")
     if not plan.to_write:
         yield Text("Nothing to do: every class has reached its target.")
         return
@@ -158,17 +160,22 @@ def checks_table(checks: Sequence[Any]) -> Any:
     return table
 
 
-def preview_table(shown: Sequence[tuple[Prompt, str, str]]) -> Any:
+def preview_table(shown: Sequence[tuple[Prompt, str, str]], figures: Sequence[Mapping[str, float | None]] = ()) -> Any:
     """Return new texts beside the originals that the model was shown.
 
     Args:
         shown: prompt, new text, and why it would be rejected (or an empty string).
+        figures: for each of them ``unique_ngrams`` and ``nearest``, see ``audit.preview_figures``.
     """
     from rich.text import Text
 
     table = _table(("class", False), ("new text", False), ("the originals that the model was shown", False))
-    for prompt, text, reason in shown:
+    for place, (prompt, text, reason) in enumerate(shown):
         new = Text(text)
+        known = {key: value for key, value in (figures[place] if figures else {}).items() if value is not None}
+        if known:
+            said = {"unique_ngrams": "unique n-grams {:.0%}", "nearest": "nearest original {:.2f}"}
+            new.append("\n" + ", ".join(said[key].format(value) for key, value in known.items()), style="dim")
         if reason:
             new.append(f"\n(would be rejected: {reason})", style="yellow")
         originals = "\n".join(f"- {original}" for original in prompt.draw.texts)

@@ -8,16 +8,29 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import resources
 from typing import Any
 
 from .facts import words
 from .sheets import Sheet
 
-__all__ = ["csv_text", "md", "md_cell", "md_code", "md_list", "md_sheet", "rich_table", "tex", "tex_sheet"]
+__all__ = [
+    "csv_text",
+    "html_page_of",
+    "md",
+    "md_cell",
+    "md_code",
+    "md_list",
+    "md_sheet",
+    "rich_table",
+    "tex",
+    "tex_sheet",
+]
 
 WIDE = 128  # characters at which an estimate and its interval fit on one line
 CROWDED = 9  # columns from where LaTeX needs smaller type
 MEDIUM = 96  # below, the macro F1 is left out
+MARKS = {"better": "▲", "equivalent": "■", "worse": "▼", "cannot tell": "○"}
 
 
 def rich_table(sheet: Sheet, width: int) -> Any:
@@ -171,3 +184,27 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     writer.writerow([_cell(name) for name in columns])
     writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
     return file.getvalue()
+
+
+def html_page_of(template: str, **values: Any) -> str:
+    """Return a page that needs nothing else: no script, no address, figures inlined.
+
+    Args:
+        template: a file name in ``model_cards/``.
+        **values: what it needs; a missing one is an error.
+    """
+    from jinja2 import FunctionLoader, StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+    from markupsafe import Markup
+
+    folder = resources.files("synimpute_hf.model_cards")
+    environment = SandboxedEnvironment(
+        loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # Our own drawing: matplotlib has escaped every text in it.
+    environment.filters.update(drawn=Markup, split_cell=lambda cell: cell.partition("\n"))
+    return environment.get_template(template).render(values, marks=MARKS)

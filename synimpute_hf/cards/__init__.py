@@ -4,11 +4,12 @@ A card's body holds one section of ours for each configuration, between two comm
 them stays. Of its metadata, a person's own entries stay, too.
 """
 
-from .base import crossval_view, merge_card, merge_metadata, metadata_of, section_of
+from .base import audit_view, crossval_view, merge_card, merge_metadata, metadata_of, review_view, section_of
 from .dataset import dataset_card, dataset_metadata, dataset_section
 from .model import model_card, model_metadata, model_section, unlike_training
 
 __all__ = [
+    "audit_view",
     "crossval_view",
     "dataset_card",
     "dataset_metadata",
@@ -19,6 +20,7 @@ __all__ = [
     "model_card",
     "model_metadata",
     "model_section",
+    "review_view",
     "section_of",
     "unlike_training",
 ]

@@ -16,7 +16,17 @@ from ..errors import OutputError
 from ..facts import made_in_folds, number, words
 from ..typeset import md_cell
 
-__all__ = ["crossval_view", "fenced", "merge_card", "merge_metadata", "metadata_of", "render", "section_of"]
+__all__ = [
+    "audit_view",
+    "crossval_view",
+    "fenced",
+    "merge_card",
+    "merge_metadata",
+    "metadata_of",
+    "render",
+    "review_view",
+    "section_of",
+]
 
 FRONT = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*\r?\n", re.DOTALL | re.MULTILINE)
 BEGIN = "<!-- synimpute {config}: begin. What stands outside of these two marks is yours and is kept. -->"
@@ -213,4 +223,57 @@ def crossval_view(facts: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "unlike": facts.get("unlike") or [],
         "alarms": [{**row, "sentence": words(row["sentence"])} for row in facts["alarms"]],
+    }
+
+
+def audit_view(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a card's section "Audit" shows.
+
+    Args:
+        facts: the content of ``audit.json``.
+    """
+    rows = []
+    for entry in facts["classes"]:
+        counts, views = entry["counts"], [entry["told_apart"][view] for view in ("embeddings", "characters")]
+        told = max(
+            (view for view in views if view["auc"] is not None), key=lambda view: float(view["auc"]), default=None
+        )
+        near, run, length = entry["nearest"], entry["overlap"], entry["length"]
+        rows.append(
+            {
+                "name": entry["name"],
+                "told": told,
+                "near": near["synthetic"]["median"],
+                "near_originals": near["originals"]["median"],
+                "run": round(run["synthetic"]["largest"]),
+                "run_originals": round(run["originals"]["largest"]),
+                "words": length["synthetic"]["mean"],
+                "words_originals": length["originals"]["mean"],
+                "drift": entry["class_drift"],
+                "acceptance": counts["kept"] / counts["generated"] if counts and counts["generated"] else None,
+            }
+        )
+    alarms = [{**row, "sentence": words(row["sentence"])} for row in facts["alarms"]]
+    return {"rows": rows, "alarms": alarms, "notes": facts["notes"]}
+
+
+def review_view(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a card's section "Read by people" shows.
+
+    Args:
+        facts: the content of ``review.json``.
+    """
+    told = facts["told_apart"]
+    both = [
+        {"name": row["class"] or row["coder"] or "all", "told": row, "belongs": belongs}
+        for row, belongs in zip(told, facts["belongs"], strict=True)
+    ]
+    return {
+        "rows": both,
+        "all": both[0],
+        "texts": facts["texts"],
+        "coders": facts["coders"],
+        "sheets": facts["settings"]["sheets"],
+        "agreement": facts["agreement"],
+        "quality": next((row for row in facts["quality"] if row["class"] is row["coder"] is None), None),
     }

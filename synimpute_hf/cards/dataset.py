@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..seeding import digest
-from .base import crossval_view, merge_card, metadata_of, render
+from .base import audit_view, crossval_view, merge_card, metadata_of, render, review_view
 
 __all__ = ["dataset_card", "dataset_metadata", "dataset_section"]
 
@@ -21,28 +21,43 @@ WHOLE = {"originals": True, "journal": "full", "folder": True}
 """What a result folder holds, before anything is published."""
 
 
-def dataset_card(facts: Mapping[str, Any], card: str = "", crossval: Mapping[str, Any] | None = None) -> str:
+def dataset_card(
+    facts: Mapping[str, Any],
+    card: str = "",
+    crossval: Mapping[str, Any] | None = None,
+    review: Mapping[str, Any] | None = None,
+    audit: Mapping[str, Any] | None = None,
+) -> str:
     """Write the card of a dataset, or our part of one that is there.
 
     Args:
         facts: the content of ``synimpute.json``.
         card: the card that is there; what a person wrote in it stays.
         crossval: the facts of a cross-validation of these rows, or None.
+        review: what people found in these rows, or None.
+        audit: the audit of these rows, or None.
 
     Raises:
         OutputError: the card that is there cannot be read.
     """
-    section = dataset_section(facts, crossval)
+    section = dataset_section(facts, crossval, review, audit)
     said = [name for name in ("license", "language") if facts["metadata"].get(name, {}).get("asked")]
     return merge_card(card, dataset_metadata(facts, metadata_of(card)), section, facts["config"], said)
 
 
-def dataset_section(facts: Mapping[str, Any], crossval: Mapping[str, Any] | None = None) -> str:
+def dataset_section(
+    facts: Mapping[str, Any],
+    crossval: Mapping[str, Any] | None = None,
+    review: Mapping[str, Any] | None = None,
+    audit: Mapping[str, Any] | None = None,
+) -> str:
     """Return our section of a dataset card.
 
     Args:
         facts: the content of ``synimpute.json``.
         crossval: the facts of a cross-validation of these rows, or None.
+        review: what people found in these rows, or None.
+        audit: the audit of these rows, or None.
     """
     plan, outcome = facts["plan"], facts["outcome"]
     kept = {entry["name"]: entry["kept"] for entry in outcome["classes"]}
@@ -65,6 +80,8 @@ def dataset_section(facts: Mapping[str, Any], crossval: Mapping[str, Any] | None
         shown_prompt=plan["example"] or _template(facts["prompt"], facts["generator"]["form"]),
         examples=facts["examples"],
         crossval=crossval_view(crossval) if crossval else None,
+        review=review_view(review) if review else None,
+        audit=audit_view(audit) if audit else None,
         split=facts["split"],
         published=facts.get("published", WHOLE),
         version=facts["versions"]["synimpute_hf"],

@@ -10,10 +10,10 @@ from typing import Any
 import typer
 
 from ..errors import FewOriginalsWarning, SynimputeError, SynimputeWarning
-from . import evaluating, imputing, sharing, training
+from . import auditing, evaluating, imputing, reviewing, sharing, training
 from .base import INTERRUPTED, WRONG, app
 
-__all__ = ["app", "evaluating", "imputing", "main", "sharing", "training"]
+__all__ = ["app", "auditing", "evaluating", "imputing", "main", "reviewing", "sharing", "training"]
 
 _SHOWN: set[str] = set()
 

@@ -102,6 +102,22 @@ class Job:
     replacement: Annotated[str, option("How originals are drawn: across (default), within, fixed.")] = "across"
     seed: Annotated[int, option("Seed of all draws (default 0).")] = 0
     max_attempts: Annotated[int, option("How often one missing text may be drawn (default 5).")] = 5
+    validator: Annotated[
+        list[str] | None,
+        option(
+            "What judges every text: length, refusal, overlap, language, duplicate (the default), similarity, label; "
+            "options follow as :key=value; may be repeated; none: exact copies and refusals only."
+        ),
+    ] = None
+    min_acceptance: Annotated[
+        float, option("Share of its first 30 answers or more under which a class is given up (default 0.1).")
+    ] = 0.1
+    contrast: Annotated[
+        bool,
+        option(
+            "Write texts for the other classes, too, so that machine style does not tell the category.", "--contrast"
+        ),
+    ] = False
     missing_label: Annotated[str, option("Label that means 'not labelled' (default -1); none: every one counts.")] = (
         "-1"
     )
@@ -136,6 +152,9 @@ class Job:
             replacement=self.replacement,
             seed=self.seed,
             max_attempts=self.max_attempts,
+            validators=[] if self.validator == ["none"] else self.validator or None,
+            min_acceptance=self.min_acceptance,
+            contrast=self.contrast,
             missing_label=label_value(self.missing_label),
             journal=self.journal or journal,
             budget_usd=self.budget_usd,

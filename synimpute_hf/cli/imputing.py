@@ -35,10 +35,14 @@ def preview(
     data: DataArgument, job: Job, n: Annotated[int, typer.Option("--n", min=1, help="How many texts.")] = 8
 ) -> None:
     """Write a few texts and show them beside their originals, before the rest is paid."""
+    from ..audit import preview_figures
     from ..tables import preview_table
 
     imputer, _, _ = job.fitted(data)
     shown = imputer.preview(n)
+    names = [prompt.draw.name for prompt, _, _ in shown]
+    originals = {name: imputer.texts_of(name) for name in dict.fromkeys(names)}
+    figures, told = preview_figures([text for _, text, _ in shown], names, originals)
     if job.as_json:
         typer.echo(
             json.dumps(
@@ -49,8 +53,9 @@ def preview(
                         "rejected": reason,
                         "source_ids": prompt.draw.source_ids,
                         "originals": prompt.draw.texts,
+                        **found,
                     }
-                    for prompt, text, reason in shown
+                    for (prompt, text, reason), found in zip(shown, figures, strict=True)
                 ],
                 ensure_ascii=False,
                 indent=2,
@@ -61,7 +66,12 @@ def preview(
         say("Nothing to do: every class has reached its target.")
         return
     say(
-        preview_table(shown),
+        preview_table(shown, figures),
+        *(
+            f"A classifier tells new texts of {name!r} from originals at AUC {test.auc:.2f} ({test.low:.2f} to "
+            f"{test.high:.2f}; chance is 0.50)."
+            for name, test in told.items()
+        ),
         f"Generator: {imputer.plan.generator} ({imputer.plan.generator_reason}). These answers "
         f"are kept in {imputer.journal_path}; 'synimpute impute' takes them over and does not pay for them again.",
     )
@@ -130,6 +140,12 @@ def _announce(imputer: SyntheticImputer) -> None:
     say(replace(imputer.plan, example=None))
 
 
+def _shown(outcome: Outcome) -> list[tuple[str, str, str]]:
+    """Return rejected texts of classes that end short, as examples."""
+    short = {entry.name for entry in outcome.classes if entry.missing}
+    return [example for example in outcome.examples if example[0] in short]
+
+
 def _report(imputer: SyntheticImputer, outcome: Outcome, output: Path) -> None:
     from ..imputer import shortfall
     from ..tables import outcome_table, paid_line
@@ -141,6 +157,8 @@ def _report(imputer: SyntheticImputer, outcome: Outcome, output: Path) -> None:
             "in the journal already.",
             f"Over all runs: {paid_line(outcome)}",
             *(f"Note: {note}" for note in outcome.notes),
+            *(f"Class {entry.name!r} was given up: {entry.gave_up}." for entry in outcome.classes if entry.gave_up),
+            *(f"Rejected, {name!r}, as {reason}: {text}" for name, reason, text in _shown(outcome)),
         )
     if outcome.interrupted:
         say("Interrupted. Every answer so far is in the journal: run the same command again to go on.")

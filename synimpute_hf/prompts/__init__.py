@@ -210,8 +210,8 @@ class Renderer:
         self._stops = [_ENVIRONMENT.from_string(mark) for mark in template.stop]
         self._identity = identity
         self._context = context_tokens
-        self._descriptions = descriptions or {}
-        self._language = language or ""
+        self.descriptions = descriptions or {}
+        self.language = language or ""
 
     def render(self, draw: Draw) -> Prompt:
         """Return the prompt of a draw.
@@ -256,7 +256,7 @@ class Renderer:
             return draw.texts, 0
         template = self.template
         frame = template.system + template.user if self.form == "chat" else template.continuation
-        frame += "".join(template.vary) + self._descriptions.get(draw.name, "") + 2 * draw.name
+        frame += "".join(template.vary) + self.descriptions.get(draw.name, "") + 2 * draw.name
         # The answer may take twice a mean original, at four bytes a token: as much room as one original has.
         room = self._context * CAUTIOUS_BYTES_PER_TOKEN - len(frame.encode("utf-8", "surrogatepass"))
         return _shorten(draw.texts, (room - ANSWER_MARGIN) * len(draw.texts) / (len(draw.texts) + 1))
@@ -279,8 +279,8 @@ class Renderer:
             "vary": list(self.template.vary),
             "unit": self.template.unit,
             "category": "" if re.fullmatch(r"[-+\d.]+|True|False", draw.name) else draw.name,
-            "description": self._descriptions.get(draw.name, ""),
-            "language": self._language,
+            "description": self.descriptions.get(draw.name, ""),
+            "language": self.language,
             "fence": fence,
         }
 

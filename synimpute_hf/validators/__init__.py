@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from ..errors import PlanError
 from ..registry import make_plugin
 from .base import Case, Finding, Reference, Validator
 
-__all__ = ["Case", "Finding", "Judged", "Panel", "Reference", "Validator", "make_validator"]
+__all__ = [
+    "DEFAULTS",
+    "Case",
+    "Finding",
+    "Judged",
+    "Panel",
+    "Reference",
+    "Validator",
+    "choose_validators",
+    "make_validator",
+]
+
+DEFAULTS = ("length", "refusal", "overlap", "language", "duplicate")
+"""What judges unless others are named; a validator whose package is not installed is left out, and that is told."""
 
 
 def make_validator(spec: str, **options: Any) -> Validator:
@@ -24,6 +38,30 @@ def make_validator(spec: str, **options: Any) -> Validator:
     """
     validator: Validator = make_plugin("validators", spec, PlanError, options)
     return validator
+
+
+def choose_validators(specs: Sequence[str] | None) -> tuple[list[Validator], list[str]]:
+    """Return the validators that are named, or the default ones, and a note for each that had to be left out.
+
+    Args:
+        specs: such as ``["overlap", "similarity:highest=0.9"]``; an empty list is none; None takes ``DEFAULTS``.
+
+    Raises:
+        PlanError: there is no such validator, it takes no such option, or one is named twice.
+    """
+    made = [make_validator(spec) for spec in (DEFAULTS if specs is None else specs)]
+    names = [validator.key for validator in made]
+    if len(set(names)) < len(names):
+        raise PlanError(f"A validator is named twice: {', '.join(names)}. Name each once.")
+    if specs is not None:
+        return made, []
+    missing = [validator for validator in made if validator.needs and find_spec(validator.needs) is None]
+    notes = [
+        f"{validator.key.capitalize()} is not checked: its package {validator.needs!r} is not installed "
+        '(pip install "synimpute-hf[quality]").'
+        for validator in missing
+    ]
+    return [validator for validator in made if validator not in missing], notes
 
 
 class Judged(dict[str, float]):
@@ -52,38 +90,56 @@ class Panel:
             validator.prepare(reference)
         self._found: dict[tuple[str, Case], Finding] = {}
 
+    def look(self, cases: Sequence[Case]) -> None:
+        """Let the validators that need no order look at many cases at once; ``find`` then knows their findings.
+
+        Args:
+            cases: candidates of one wave.
+        """
+        rest = list(dict.fromkeys(cases))
+        for validator in self.validators:
+            if validator.in_order:
+                continue
+            unknown = [case for case in rest if (validator.key, case) not in self._found]
+            for case, finding in zip(unknown, validator.judge(unknown) if unknown else (), strict=True):
+                self._found[validator.key, case] = finding
+            rest = [case for case in rest if not self._found[validator.key, case].reason]
+
+    def find(self, case: Case) -> Judged:
+        """Judge one case after those that were accepted; each figure is kept, up to the one that rejects it."""
+        judged = Judged()
+        for validator in self.validators:
+            finding = self._found.get((validator.key, case)) if not validator.in_order else None
+            if finding is None:
+                (finding,) = validator.judge([case])
+            if not validator.in_order:
+                self._found[validator.key, case] = finding
+            if finding.figure is not None:
+                judged[validator.key] = finding.figure
+            if finding.reason:
+                judged.reason, judged.by = finding.reason, validator.key
+                break
+        return judged
+
+    def accept(self, case: Case) -> None:
+        """A case has become a row: those after it must differ from it."""
+        for validator in self.validators:
+            if validator.in_order:
+                validator.accept(case)
+
     def judge(self, cases: Sequence[Case]) -> list[Judged]:
         """Judge cases in their order; those that pass count as accepted for the cases after them.
 
         Args:
-            cases: candidates of one wave.
+            cases: candidates.
 
         Returns:
             One entry a case.
         """
-        judged = [Judged() for _ in cases]
-        for validator in self.validators:
-            open_cases = [place for place, entry in enumerate(judged) if not entry.reason]
-            if validator.in_order:
-                continue
-            unknown = [cases[place] for place in open_cases if (validator.key, cases[place]) not in self._found]
-            for case, finding in zip(unknown, validator.judge(unknown) if unknown else (), strict=True):
-                self._found[validator.key, case] = finding
-            for place in open_cases:
-                _note(judged[place], validator.key, self._found[validator.key, cases[place]])
-        ordered = [validator for validator in self.validators if validator.in_order]
-        for case, entry in zip(cases, judged, strict=True):
-            for validator in ordered:
-                if not entry.reason:
-                    _note(entry, validator.key, validator.judge([case])[0])
-            if not entry.reason:
-                for validator in ordered:
-                    validator.accept(case)
+        self.look(cases)
+        judged = []
+        for case in cases:
+            judged.append(self.find(case))
+            if not judged[-1].reason:
+                self.accept(case)
         return judged
-
-
-def _note(entry: Judged, key: str, finding: Finding) -> None:
-    if finding.figure is not None:
-        entry[key] = finding.figure
-    if finding.reason:
-        entry.reason, entry.by = finding.reason, key

@@ -71,6 +71,9 @@ class Validator(ABC):
         cost: rank of its price: 0 arithmetic, 1 an index or a detector, 2 a model on this machine, 3 calls that may be
             paid. Validators run in this order, each on what the ones before let pass.
         costs: what it costs, in words, for the plan.
+        needs: module of a package that it needs and that may be missing, or empty.
+        needs_shingles: whether it reads ``Reference.shingles``.
+        learns: whether it is trained on originals, tested ones too: no fold is then clean of a text that it let pass.
         in_order: whether a finding depends on the cases accepted before: then ``accept`` is called for each of them.
     """
 
@@ -78,6 +81,9 @@ class Validator(ABC):
     settings_class: ClassVar[type[Settings]] = Settings
     cost: ClassVar[int] = 0
     costs: ClassVar[str] = ""
+    needs: ClassVar[str] = ""
+    needs_shingles: ClassVar[bool] = False
+    learns: ClassVar[bool] = False
     in_order: ClassVar[bool] = False
 
     def __init__(self, settings: Settings) -> None:

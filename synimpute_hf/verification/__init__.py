@@ -12,6 +12,7 @@ from ..inputs import read_data
 from ..outputs import JOURNAL, MANIFEST, read_manifest
 from ..provenance import Recipe, originals_of
 from .answers import check_answers
+from .audit import check_audit
 from .base import Check, Result
 from .cards import check_card
 from .crossval import check_crossval
@@ -107,6 +108,7 @@ def _config(folder: Path, place: Path, replay: bool, originals: str | None) -> I
         yield Check("answers in the journal", None, "the journal is not here")
     yield from check_card(result)
     yield from check_crossval(result)
+    yield from check_audit(result)
     if replay:
         yield from check_replay(result, recipe, originals)
 

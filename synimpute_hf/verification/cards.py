@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from difflib import unified_diff
 from typing import Any
 
+from ..audit_facts import read_audit
 from ..cards import dataset_metadata, dataset_section, metadata_of, section_of
 from ..errors import SynimputeError
-from ..facts import FACTS, read_facts
+from ..facts import FACTS, read_facts, read_review
 from .base import Check, Result, check
 
 __all__ = ["check_card"]
@@ -26,7 +27,8 @@ def check_card(result: Result) -> Iterator[Check]:
     try:
         theirs = metadata_of(card)
         crossval = read_facts(result.place) if (result.place / FACTS).is_file() else None
-        section = dataset_section(result.facts, crossval)
+        audit = read_audit(result.place, result.facts)
+        section = dataset_section(result.facts, crossval, read_review(result.place, result.facts), audit)
         ours = dataset_metadata(result.facts, theirs)
     except (SynimputeError, KeyError, TypeError, ValueError) as error:
         yield Check("card", False, f"{type(error).__name__}: {error}")

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ..errors import SynimputeError
+from ..errors import MissingPackageError, SynimputeError
 from ..generation import Generation
 from ..generators import make_generator
 from ..inputs import read_data
@@ -17,7 +17,7 @@ from ..journal import Journal
 from ..mapping import PROVENANCE, Anchors, impute_batch
 from ..outputs import JOURNAL, write_split
 from ..provenance import Recipe, originals_of
-from ..records import Outcome
+from ..records import JUDGES, Outcome
 from .base import Check, Result, check, compare
 
 __all__ = ["check_replay"]
@@ -35,11 +35,23 @@ def check_replay(result: Result, recipe: Recipe | None, originals: str | None) -
         return
     try:
         with tempfile.TemporaryDirectory() as scratch:
+            yield from _check_validators(result, recipe)
             outcome = _generate(result, recipe, Path(scratch))
             yield compare(f"{NAME}: account", _account(result.facts["outcome"]), _account(outcome.to_dict()))
             yield _compare_files(result, _write(result, recipe, outcome, originals, Path(scratch)))
+    except MissingPackageError as error:
+        yield Check(NAME, None, str(error))
     except SynimputeError as error:
         yield Check(NAME, False, str(error))
+
+
+def _check_validators(result: Result, recipe: Recipe) -> Iterator[Check]:
+    """Tell of a validator that is another here, such as a detector of another version."""
+    for said, validator in zip(result.facts["plan"]["settings"]["validators"], recipe.validators, strict=True):
+        here = validator.identity["parameters"]
+        if here != said["parameters"]:
+            other = ", ".join(f"{name} {said['parameters'].get(name)} there, {v} here" for name, v in here.items())
+            yield Check(f"{NAME}: validator {validator.key}", None, f"it may judge otherwise: {other}")
 
 
 def _generate(result: Result, recipe: Recipe, scratch: Path) -> Outcome:
@@ -50,7 +62,15 @@ def _generate(result: Result, recipe: Recipe, scratch: Path) -> Outcome:
     generator = make_generator(f"replay:{scratch / JOURNAL}", generator=name)
     with Journal(scratch / "new.sqlite") as new:
         return Generation(
-            recipe.classes, recipe.originals, recipe.settings, recipe.renderer, generator, new, recipe.max_attempts
+            recipe.classes,
+            recipe.originals,
+            recipe.settings,
+            recipe.renderer,
+            generator,
+            new,
+            recipe.max_attempts,
+            panel=recipe.panel,
+            min_acceptance=recipe.min_acceptance,
         ).run()
 
 
@@ -74,7 +94,8 @@ def _write(result: Result, recipe: Recipe, outcome: Outcome, originals: str | No
     else:
         assert originals is not None
         parts, _ = read_data(originals, facts["split"])
-    impute = partial(impute_batch, anchors=Anchors.of(recipe.originals, outcome.rows))
+    judged = any(validator.learns for validator in recipe.validators)
+    impute = partial(impute_batch, anchors=Anchors.of(recipe.originals, outcome.rows, judged))
     (scratch / "data").mkdir()
     written = {}
     for name, split in facts["splits"].items():
@@ -83,7 +104,8 @@ def _write(result: Result, recipe: Recipe, outcome: Outcome, originals: str | No
         )
         if not result.has_originals:
             flags = rows.with_format("arrow")["is_synthetic"].to_pylist()
-            kept = [c for c in rows.column_names if c in (result.columns.text, result.columns.label, *PROVENANCE)]
+            ours = (result.columns.text, result.columns.label, *PROVENANCE, JUDGES)
+            kept = [name for name in rows.column_names if name in ours]
             rows = rows.select([place for place, flag in enumerate(flags) if flag]).select_columns(kept)
         written[name] = write_split(rows, scratch, name, result.columns, count=len(split["files"]))
     return written

@@ -151,7 +151,10 @@ def check_plan(result: Result, recipe: Recipe) -> Iterator[Check]:
     yield Check("plan's digest", code == facts["plan"]["digest"], code[:16])
     yield from _draws(result, recipe)
     parameters, settings = facts["parameters"], facts["plan"]["settings"]
-    shared = ("n_examples", "replacement", "seed", "max_attempts", "missing_label", "language", "category_descriptions")
+    shared = (
+        *("n_examples", "replacement", "seed", "max_attempts", "min_acceptance", "contrast", "missing_label"),
+        *("language", "category_descriptions"),
+    )
     said = {name: parameters.get(name) for name in shared} | {"prompt": parameters.get("prompt")}
     yield compare("parameters", said, {name: settings[name] for name in shared} | {"prompt": facts["prompt"]})
     if facts["plan"]["example"] is not None:

@@ -28,7 +28,7 @@ def ds(rows):
 
 @pytest.fixture
 def impute(ds):
-    return SyntheticImputer(text="text", label="label", target=TARGET, generator="echo").fit(ds)
+    return SyntheticImputer(validators=[], text="text", label="label", target=TARGET, generator="echo").fit(ds)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_two_processes(ds, impute, expected):
 
 
 def test_two_processes_that_must_generate_pay_once(ds, scripted):
-    impute = SyntheticImputer(target=TARGET, generator=scripted("text SEED", delay=0.01)).fit(ds)
+    impute = SyntheticImputer(validators=[], target=TARGET, generator=scripted("text SEED", delay=0.01)).fit(ds)
     rows = ds.map(impute, batched=True, num_proc=2).to_list()
     assert len(synthetic(rows)) == 8
     assert len(scripted.log()) == len(set(scripted.log())) == 8
@@ -93,7 +93,7 @@ def test_two_processes_that_must_generate_pay_once(ds, scripted):
 def test_shuffled_rows_and_a_fit_on_shuffled_rows(ds, impute, expected):
     shuffled = ds.shuffle(seed=3)
     assert synthetic(shuffled.map(impute, batched=True)) == synthetic(expected)
-    again = SyntheticImputer(text="text", label="label", target=TARGET, generator="echo").fit(shuffled)
+    again = SyntheticImputer(validators=[], text="text", label="label", target=TARGET, generator="echo").fit(shuffled)
     assert synthetic(ds.map(again, batched=True)) == synthetic(expected)
 
 
@@ -114,7 +114,7 @@ def test_dataset_dict_leaves_the_test_split_alone(ds, impute, expected):
 def test_a_text_of_another_split_is_no_source_and_no_anchor(ds):
     rare = [row for row in ds if row["label"] == "rare"]
     test = Dataset.from_list([{**rare[0], "text": "  " + rare[0]["text"].upper()}, rare[1]])
-    impute = SyntheticImputer(target=TARGET, generator="echo").fit(DatasetDict(train=ds, test=test))
+    impute = SyntheticImputer(validators=[], target=TARGET, generator="echo").fit(DatasetDict(train=ds, test=test))
     assert any("2 texts also stand in another split" in note for note in impute.plan.notes)
     out = DatasetDict(train=ds, test=test).map(impute, batched=True)
     assert not any(out["test"]["is_synthetic"])
@@ -128,7 +128,7 @@ def test_ids_that_start_again_in_each_split_anchor_nothing_there(rows):
     ids = [str(i) for i in range(len(rows["text"]))]
     train = Dataset.from_dict({**rows, "number": ids})
     test = Dataset.from_dict({"text": ["Other."] * 42, "label": ["rare"] * 42, "year": [0] * 42, "number": ids})
-    impute = SyntheticImputer(id="number", target=TARGET, generator="echo").fit(train)
+    impute = SyntheticImputer(validators=[], id="number", target=TARGET, generator="echo").fit(train)
     out = DatasetDict(train=train, test=test).map(impute, batched=True)
     assert len(out["test"]) == 42
     assert len(synthetic(out["train"])) == 8
@@ -139,7 +139,7 @@ def test_ids_that_start_again_in_each_split_anchor_nothing_there(rows):
 def test_texts_that_stand_twice_never_anchor_twice(rows):
     doubled = {name: values + values[:3] for name, values in rows.items()}
     ds = Dataset.from_dict(doubled)
-    impute = SyntheticImputer(target=TARGET, generator="echo").fit(ds)
+    impute = SyntheticImputer(validators=[], target=TARGET, generator="echo").fit(ds)
     out = ds.map(impute, batched=True).to_list()
     assert len(synthetic(out)) == TARGET - 15
     for place, row in enumerate(out[:-1]):
@@ -162,7 +162,7 @@ def test_fit_on_a_stream_without_features(rows, expected):
 
     stream = IterableDataset.from_generator(read)
     assert stream.features is None
-    impute = SyntheticImputer(target=TARGET, generator="echo").fit(stream)
+    impute = SyntheticImputer(validators=[], target=TARGET, generator="echo").fit(stream)
     assert list(stream.map(impute, batched=True)) == expected
 
 
@@ -180,7 +180,7 @@ def test_numpy_format_unbatched(ds, impute, expected):
 
 def test_class_label_survives(rows):
     ds = Dataset.from_dict(rows).cast_column("label", ClassLabel(names=["common", "rare"]))
-    impute = SyntheticImputer(target=TARGET, generator="echo").fit(ds)
+    impute = SyntheticImputer(validators=[], target=TARGET, generator="echo").fit(ds)
     out = ds.map(impute, batched=True)
     assert out.features["label"] == ds.features["label"]
     assert {row["label"] for row in synthetic(out)} == {1}
@@ -206,14 +206,14 @@ def test_second_run_comes_from_the_cache_and_pays_nothing(tmp_path, rows, script
     pd.DataFrame(rows).to_csv(path, index=False)
     ds = load_dataset("csv", data_files=str(path), split="train")
     spec = scripted("text SEED")
-    impute = SyntheticImputer(target=TARGET, generator=spec).fit(ds)
+    impute = SyntheticImputer(validators=[], target=TARGET, generator=spec).fit(ds)
     state = datasets.fingerprint.Hasher.hash(impute)
     first = ds.map(impute, batched=True)
     assert datasets.fingerprint.Hasher.hash(impute) == state
-    second = ds.map(SyntheticImputer(target=TARGET, generator=spec).fit(ds), batched=True)
+    second = ds.map(SyntheticImputer(validators=[], target=TARGET, generator=spec).fit(ds), batched=True)
     assert second.cache_files == first.cache_files
     third = ds.map(impute, batched=True, load_from_cache_file=False)
-    fresh = SyntheticImputer(target=TARGET, generator=spec).fit(ds)
+    fresh = SyntheticImputer(validators=[], target=TARGET, generator=spec).fit(ds)
     fourth = ds.map(fresh, batched=True, load_from_cache_file=False)
     assert third.to_list() == fourth.to_list() == first.to_list()
     assert len(scripted.log()) == 8
@@ -227,7 +227,7 @@ def test_the_fingerprint_is_the_same_in_every_process():
         "from conftest import make_rows\nfrom datasets import Dataset\nfrom datasets.fingerprint import Hasher\n"
         "from synimpute_hf import SyntheticImputer\n"
         "ds = Dataset.from_dict(make_rows())\n"
-        "print(Hasher.hash(SyntheticImputer(target=20, generator='echo', journal='j.sqlite').fit(ds)))\n"
+        "print(Hasher.hash(SyntheticImputer(validators=[], target=20, generator='echo', journal='j.sqlite').fit(ds)))\n"
     )
     hashes = set()
     for seed in ("1", "2", "3"):
@@ -238,8 +238,8 @@ def test_the_fingerprint_is_the_same_in_every_process():
 
 def test_a_higher_target_reuses_what_is_paid(ds, scripted):
     spec = scripted("text SEED")
-    few = ds.map(SyntheticImputer(target=TARGET, generator=spec).fit(ds), batched=True)
-    more = ds.map(SyntheticImputer(target=TARGET + 5, generator=spec).fit(ds), batched=True)
+    few = ds.map(SyntheticImputer(validators=[], target=TARGET, generator=spec).fit(ds), batched=True)
+    more = ds.map(SyntheticImputer(validators=[], target=TARGET + 5, generator=spec).fit(ds), batched=True)
     assert len(scripted.log()) == 8 + 5
     texts = {row["text"] for row in synthetic(more)}
     assert {row["text"] for row in synthetic(few)} <= texts
@@ -247,11 +247,11 @@ def test_a_higher_target_reuses_what_is_paid(ds, scripted):
 
 def test_a_row_more_in_another_class_leaves_what_is_paid(ds, rows, scripted):
     spec = scripted("text SEED")
-    ds.map(SyntheticImputer(target=TARGET, generator=spec).fit(ds), batched=True)
+    ds.map(SyntheticImputer(validators=[], target=TARGET, generator=spec).fit(ds), batched=True)
     longer = Dataset.from_dict(
         {"text": [*rows["text"], "One more."], "label": [*rows["label"], "common"], "year": [*rows["year"], 0]}
     )
-    assert len(synthetic(SyntheticImputer(target=TARGET, generator=spec).fit(longer)(longer))) == 8
+    assert len(synthetic(SyntheticImputer(validators=[], target=TARGET, generator=spec).fit(longer)(longer))) == 8
     assert len(scripted.log()) == 8
 
 
@@ -270,7 +270,7 @@ def test_parquet_and_jsonl_keep_the_columns(tmp_path, ds, impute, expected):
 def test_fit_resample(rows, expected, kind):
     texts = kind(rows["text"])
     labels = np.array(rows["label"])
-    impute = SyntheticImputer(target=TARGET, generator="echo")
+    impute = SyntheticImputer(validators=[], target=TARGET, generator="echo")
     more_texts, more_labels = impute.fit_resample(texts, labels)
     assert type(more_texts) is type(texts)
     assert len(more_texts) == len(more_labels) == 50
@@ -292,7 +292,7 @@ def test_imbalanced_learn_pipeline_resamples_training_folds_only():
     from sklearn.model_selection import cross_val_score
 
     rows = make_rows(rare=20, common=60)
-    impute = SyntheticImputer(sampling_strategy="auto", generator="echo")
+    impute = SyntheticImputer(validators=[], sampling_strategy="auto", generator="echo")
     assert clone(impute).get_params() == impute.get_params()
     model = make_pipeline(impute, TfidfVectorizer(), LogisticRegression())
     scores = cross_val_score(model, rows["text"], rows["label"], cv=4, scoring="f1_macro")
@@ -313,7 +313,7 @@ def test_blank_and_unlabelled_rows_are_kept(rows):
     texts = [*rows["text"], None, "  ", "No label here."]
     labels = [*rows["label"], "rare", "rare", None]
     ds = Dataset.from_dict({"text": texts, "label": labels})
-    impute = SyntheticImputer(target=TARGET, generator="echo").fit(ds)
+    impute = SyntheticImputer(validators=[], target=TARGET, generator="echo").fit(ds)
     notes = " ".join(impute.plan.notes)
     assert "2 rows have a blank text" in notes
     assert "1 rows have no label" in notes
@@ -325,7 +325,7 @@ def test_blank_and_unlabelled_rows_are_kept(rows):
 
 def test_unfitted_is_a_clear_error(ds):
     with pytest.raises(NotFittedError, match="fit"):
-        ds.map(SyntheticImputer(generator="echo"), batched=True)
+        ds.map(SyntheticImputer(validators=[], generator="echo"), batched=True)
 
 
 def test_other_columns_are_a_clear_error(ds, impute):
@@ -335,7 +335,7 @@ def test_other_columns_are_a_clear_error(ds, impute):
 
 def test_imputing_twice_is_a_clear_error(ds, impute):
     with pytest.raises(ColumnError, match="imputed before"):
-        SyntheticImputer(target=40, generator="echo").fit(impute(ds))
+        SyntheticImputer(validators=[], target=40, generator="echo").fit(impute(ds))
 
 
 def test_explode_without_lists_is_a_clear_error(ds):
@@ -344,7 +344,9 @@ def test_explode_without_lists_is_a_clear_error(ds):
 
 
 def test_failed_requests_are_an_error_that_loses_nothing(ds, scripted):
-    impute = SyntheticImputer(target=TARGET, generator=scripted("text SEED", {"error": "server on fire"})).fit(ds)
+    impute = SyntheticImputer(
+        validators=[], target=TARGET, generator=scripted("text SEED", {"error": "server on fire"})
+    ).fit(ds)
     with pytest.raises(GenerationError, match=r"4 requests failed: 4 times server on fire.*4 texts"):
         impute(ds)
     scripted("text SEED")
@@ -353,7 +355,9 @@ def test_failed_requests_are_an_error_that_loses_nothing(ds, scripted):
 
 
 def test_a_class_that_ends_short_is_told_and_usable(ds, scripted):
-    impute = SyntheticImputer(target=TARGET, max_attempts=2, generator=scripted("always the same")).fit(ds)
+    impute = SyntheticImputer(validators=[], target=TARGET, max_attempts=2, generator=scripted("always the same")).fit(
+        ds
+    )
     with pytest.warns(ShortfallWarning, match="'rare' is 7 short of 8 texts: 14 copy of an accepted text"):
         out = impute(ds)
     assert len(synthetic(out)) == 1

@@ -136,7 +136,16 @@ def test_the_command_lists_and_cancels(tmp_path):
     out = str(tmp_path / "out")
     with FaultServer(Behaviour(batch_seconds=60)) as server:
         base = [sys.executable, "-m", "synimpute_hf"]
-        command = [*base, "impute", str(tmp_path / "rows.csv"), "--generator", "openai:m,poll_seconds=0.1", "--batch"]
+        command = [
+            *base,
+            "impute",
+            str(tmp_path / "rows.csv"),
+            "--validator",
+            "none",
+            "--generator",
+            "openai:m,poll_seconds=0.1",
+            "--batch",
+        ]
         command += ["--target", "40", "--base-url", server.url, "--output", out]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         while "in progress" not in process.stderr.readline():

@@ -31,6 +31,7 @@ def imputer(server, tmp_path, needed=40, seed=0, journal="j.sqlite", **options):
     urls = options.pop("base_url", None) or (server and server.url)
     return SyntheticImputer(
         text="text",
+        validators=[],
         label="label",
         target=30 + needed,
         seed=seed,

@@ -104,7 +104,9 @@ def test_the_readme_is_true(hub, tmp_path):
         # Those with servers run in test_openai.py and test_real_server.py.
         if line.startswith("synimpute ") and "openai:" not in line:
             words = shlex.split(line, comments=True)
-            more = [] if words[1] in ("report", "train", "push", "verify") else ["--generator", "echo"]
+            more = (
+                [] if words[1] in ("audit", "report", "train", "push", "review", "verify") else ["--generator", "echo"]
+            )
             more += ["--folds", "3", "--repeats", "1"] if words[1] in ("crossval", "calibrate") else []
             if "transformers,train_layers=1" in words:
                 more += ["--classifier", "transformers,train_layers=1,epochs=0.1"]

@@ -77,7 +77,7 @@ def test_hostile_texts_stay_in_their_place(known):
     card = dataset_card(facts)
     assert section_of(card, "default") == dataset_section(facts)
     assert dataset_card(facts, card) == card
-    assert card.count("{{ 7 * 7 }}") == 2
+    assert card.count("{{ 7 * 7 }}") == card.count(r"{{ 7 \* 7 }}") == 1
     assert "\n# Heading" not in card.replace("````text\n" + evil.replace("<!-- synimpute", "<!-- _synimpute"), "")
     assert "<script>" not in card.split("### Synthetic texts")[1]
 

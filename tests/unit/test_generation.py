@@ -11,7 +11,9 @@ from synimpute_hf.generators import choose, make_generator
 
 
 def run(spec, **kwargs):
-    impute = SyntheticImputer(**{"target": 20, "generator": spec, **kwargs}).fit(Dataset.from_dict(make_rows()))
+    impute = SyntheticImputer(**{"target": 20, "generator": spec, "validators": [], **kwargs}).fit(
+        Dataset.from_dict(make_rows())
+    )
     return impute.generate()
 
 
@@ -65,7 +67,7 @@ def test_failures_are_not_rejections_and_are_asked_again(scripted):
 
 def test_an_interruption_keeps_a_partial_result(scripted):
     spec = scripted("SEED", "SEED", "SEED", {"interrupt": True})
-    impute = SyntheticImputer(target=20, generator=spec).fit(Dataset.from_dict(make_rows()))
+    impute = SyntheticImputer(validators=[], target=20, generator=spec).fit(Dataset.from_dict(make_rows()))
     with pytest.raises(KeyboardInterrupt):
         impute.generate()
     assert impute.outcome.interrupted
@@ -85,7 +87,7 @@ def test_an_interruption_while_answers_are_judged_rejects_none(monkeypatch):
         return judge(self, kept)
 
     monkeypatch.setattr(Generation, "_reason_against", interrupted)
-    impute = SyntheticImputer(target=20, generator="echo").fit(Dataset.from_dict(make_rows()))
+    impute = SyntheticImputer(validators=[], target=20, generator="echo").fit(Dataset.from_dict(make_rows()))
     with pytest.raises(KeyboardInterrupt):
         impute.generate()
     (account,) = impute.outcome.classes
@@ -101,7 +103,7 @@ def test_rows_depend_on_the_answers_alone_not_on_their_order():
 def test_long_texts_are_shortened_and_it_is_said_once():
     rows = make_rows()
     rows["text"] = [f"{text} " + "and so on " * 200 for text in rows["text"]]
-    impute = SyntheticImputer(target=20, generator="echo:context=2000").fit(Dataset.from_dict(rows))
+    impute = SyntheticImputer(validators=[], target=20, generator="echo:context=2000").fit(Dataset.from_dict(rows))
     with pytest.warns(SynimputeWarning, match="longer than the context of echo") as caught:
         outcome = impute.generate()
     assert len(caught) == 1

@@ -41,7 +41,7 @@ def test_importing_the_command_line_loads_nothing_heavy():
     assert loaded("import synimpute_hf.cli") == []
 
 
-@pytest.mark.parametrize("command", ["", "impute", "crossval", "calibrate", "report"])
+@pytest.mark.parametrize("command", ["", "impute", "crossval", "calibrate", "report", "review"])
 def test_help_loads_nothing_heavy(command):
     asked = f"sys.argv = ['synimpute', *{command.split()!r}, '--help']"
     code = f"from synimpute_hf.cli import main\n{asked}\ntry:\n    main()\nexcept SystemExit:\n    pass"

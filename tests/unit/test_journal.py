@@ -18,7 +18,7 @@ IDENTITY = {"name": "test", "form": "chat", "context_tokens": None, "parameters"
 
 
 def impute_into(path, generator="echo", **kwargs):
-    impute = SyntheticImputer(target=20, generator=generator, journal=path, **kwargs)
+    impute = SyntheticImputer(validators=[], target=20, generator=generator, journal=path, **kwargs)
     return impute.fit(Dataset.from_dict(make_rows()))
 
 

@@ -13,7 +13,9 @@ from synimpute_hf.progress import ProgressBar, show_progress
 def test_a_run_on_a_terminal(scripted):
     screen = io.StringIO()
     bar = ProgressBar(Console(file=screen, force_terminal=True, width=120))
-    impute = SyntheticImputer(target=20, generator=scripted("good SEED", "FIRST")).fit(Dataset.from_dict(make_rows()))
+    impute = SyntheticImputer(validators=[], target=20, generator=scripted("good SEED", "FIRST")).fit(
+        Dataset.from_dict(make_rows())
+    )
     impute.generate(bar)
     shown = screen.getvalue()
     assert "8/8 texts" in shown
