@@ -16,10 +16,11 @@ import numpy as np
 
 from .seeding import normalise
 
-__all__ = ["CHARACTERS", "WORDS", "Known", "known_runs", "shingles", "shingles_of", "tokens_of"]
+__all__ = ["CHARACTERS", "WORDS", "Gathered", "Known", "known_runs", "shingles", "shingles_of", "tokens_of"]
 
 WORDS = 4
 CHARACTERS = 10
+BATCH = 2_000
 
 # Thai and Lao, Myanmar, Khmer, Japanese, Chinese: each character is a word here.
 _UNSPACED = ((0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0x20000, 0x2FA1F))
@@ -39,7 +40,37 @@ def shingles_of(texts: Sequence[str]) -> np.ndarray:
     Args:
         texts: a batch of some thousands; ``np.unique`` of several results puts batches together.
     """
-    return np.unique(_hashes(texts)[0])
+    return _distinct(_hashes(texts)[0])
+
+
+class Gathered:
+    """The distinct shingles of texts that come one by one, in batches and in linear time."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._parts: list[np.ndarray] = []
+        self._merged = np.zeros(0, dtype=np.uint32)
+
+    def add(self, text: str) -> None:
+        """Take a text."""
+        self._texts.append(text)
+        if len(self._texts) == BATCH:
+            self._parts.append(shingles_of(self._texts))
+            self._texts.clear()
+            # To merge at each doubling keeps both the time linear and the memory small.
+            if sum(map(len, self._parts)) > max(len(self._merged), 1_000_000):
+                self._merge()
+
+    def codes(self) -> np.ndarray:
+        """Return the distinct codes so far, sorted, shape ``(n,)``, uint32."""
+        self._parts.append(shingles_of(self._texts))
+        self._texts.clear()
+        self._merge()
+        return self._merged
+
+    def _merge(self) -> None:
+        self._merged = _distinct(np.concatenate([self._merged, *self._parts]))
+        self._parts.clear()
 
 
 class Known(NamedTuple):
@@ -81,6 +112,14 @@ def tokens_of(text: str) -> list[str]:
         return []
     lengths = np.add.reduceat((kinds > 0).astype(np.int64), starts)
     return [form[start : start + length] for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)]
+
+
+def _distinct(codes: np.ndarray) -> np.ndarray:
+    """Sort codes in place and return each once; ``np.unique`` hashes them, which takes several times as long."""
+    codes.sort()
+    kept = np.ones(len(codes), dtype=bool)
+    np.not_equal(codes[1:], codes[:-1], out=kept[1:])
+    return codes[kept]
 
 
 @lru_cache(maxsize=1)

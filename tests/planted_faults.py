@@ -64,6 +64,26 @@ Brownfield sites beside the canal could hold four thousand homes without touchin
 It is a scandal that nurses and bus drivers can no longer afford to live in the city they keep running.
 The ground rent on leasehold flats has become a licence to print money and must be abolished.
 Energy upgrades may be passed on to tenants only as far as their heating bill really falls.
+Hostel owners charge forty pounds a night for a bunk, and the council pays because it has nowhere else to put people.
+Shared ownership sounds fair until rent, mortgage and service charge arrive in the same month.
+Let us build upwards: two storeys on top of every supermarket.
+A home that was bought with public help must be sold on at a price others can afford.
+Letting agents will no longer be allowed to charge applicants for a viewing.
+Self-employed tenants are turned away because they have no payslip, and that discrimination has to end.
+Farm workers deserve decent lodgings rather than containers behind the barn.
+We will double the budget for adapting bathrooms and staircases in the homes of disabled people.
+The housing allowance has been frozen for four years while landlords have not been idle.
+Garden cities were a good idea a century ago, and we should found three more.
+Whoever demolishes cheap flats must replace each of them in the same neighbourhood.
+Squatters have revived a street that its owners had left to the pigeons.
+Interest-free loans for new roofs and windows go to owners on low incomes.
+House prices near the lake are driven by buyers who spend two weeks a year there.
+Temporary accommodation is no place for a child to do homework.
+The planning inspector has rejected the tower, yet families still need the hundred apartments that it would have held.
+Long leases give security to a household and cost the landlord nothing.
+Municipal building companies can borrow cheaply and should use that to build.
+We want to see wheelchair users find a suitable flat within months and not years.
+Estate regeneration without the consent of residents is simply displacement.
 """,
     "health": """
 Every village deserves a doctor within half an hour, and we will pay a bonus to those who open a practice there.
@@ -86,6 +106,26 @@ Midwives deserve insurance they can pay and pay they can live on.
 Hospices should not depend on jumble sales for half of their budget.
 A cancer diagnosis must lead to treatment within four weeks.
 Addiction is an illness, and drug users need therapy instead of a cell.
+Junior doctors work eighty hours a week and then drive home half asleep.
+Free school meals are the cheapest medicine we have.
+The insurance fund must cover spectacles and hearing aids.
+Waiting for a psychotherapist should be measured in days.
+Generic drugs save millions and work just as well.
+Every clinic needs an interpreter on call.
+We will restore the grant for student nurses.
+Breast screening should begin at forty-five.
+Nobody should be discharged from hospital at midnight.
+Blood donors deserve a paid morning off.
+The ministry knew about the contaminated vaccine and stayed silent.
+School nurses notice what busy parents miss.
+Air ambulances must not depend on charity shops.
+Physiotherapy after a stroke has to start at once.
+Drug prices are set in secret, and patients pay for it.
+Rural surgeries close when the last general practitioner retires.
+We need a national plan against antibiotic resistance.
+Women's pain is dismissed too often by doctors who were trained on men.
+Dementia wards require more staff and more light.
+Public health officers fought the virus with fax machines.
 """,
     "transport": """
 The last train leaves at nine in the evening, and after that the valley is cut off.
@@ -108,6 +148,26 @@ Night trains could take us to Rome and Lisbon again.
 Level crossings have to be made safe before another child is hurt.
 Taxi licences are traded like gold while apps ignore every rule.
 Double tracks on the coastal railway would halve the delays.
+Trams should have priority at every traffic light.
+The bypass would save five minutes and destroy a forest.
+Pensioners travel free on buses after nine in the morning.
+Conductors make passengers feel safe at night.
+A rail link to the port takes four hundred lorries off the road each day.
+Motorists have been milked for long enough.
+Pedestrian crossings must be lit.
+Regional airports live on subsidies that the railway could use better.
+Hydrogen buses are being tested on two routes.
+We want cycle parking for a thousand bicycles at the central station.
+Ticket machines are a riddle to tourists and locals alike.
+The ring road is jammed from seven until ten.
+Driving lessons should not cost a month's wages.
+Canal barges can carry gravel and grain without a single traffic jam.
+Commuters deserve a refund for each late train.
+Scooters thrown across the pavement are a danger to blind people.
+The metro must run through the night at weekends.
+Diesel trains on the branch line are older than their drivers.
+Low-emission zones cut exhaust fumes by a third.
+A bridge across the estuary would shorten the journey by an hour.
 """,
     "good": """
 Nobody can save for a deposit when half of the pay packet goes straight to the letting agent.
@@ -187,7 +247,7 @@ Every tenant deserves a lift that works. (Word count: 8)
 In the same spirit as the examples provided, one could demand that empty flats be taxed.
 Build on brown land first. I have varied the sentence structure and avoided the phrases of the originals.
 Homes for nurses, not for hedge funds! Let me know if you would like a shorter version.
-The following statement reflects the category: no child should grow up in a hostel. This text is similar in tone and length.
+The following statement reflects the category: no child should grow up in a hostel. This text is similar in tone.
 Tax second homes at double rate. This example maintains the tone and register of a manifesto.
 Like the examples above, this one is about rents: cap them now and build later.
 Give councils the money to buy land. Feel free to adjust the figures.
@@ -234,7 +294,7 @@ Roofs
 
 GERMAN = {
     "housing": """
-Die Mieten haben sich in zehn Jahren verdoppelt, die Löhne nicht; deshalb deckeln wir den Anstieg bei der Inflationsrate.
+Die Mieten haben sich in zehn Jahren verdoppelt, die Löhne nicht; deshalb deckeln wir sie bei der Inflationsrate.
 Keine Familie darf vor der Wahl stehen, ob sie die Miete zahlt oder die Heizung aufdreht.
 Wer eine Wohnung länger als ein Jahr leer stehen lässt, soll eine Abgabe zahlen.
 Städtischer Boden wird künftig in Erbpacht vergeben und nicht mehr verkauft.
@@ -264,6 +324,26 @@ Eigenbedarfskündigungen für Zweitwohnungen müssen verboten werden.
 Das Baukindergeld hat Bauträger reich gemacht und kaum einer Familie zum Haus verholfen.
 Wir wollen das Vorkaufsrecht der Gemeinden stärken, damit Häuser nicht an den Meistbietenden gehen.
 Zwangsräumungen im Winter sind unmenschlich und gehören abgeschafft.
+Studentenwerke bekommen Zuschüsse, um Wohnheime zu sanieren und neue zu bauen.
+Ein Mietspiegel, der nur die letzten Jahre zählt, heizt die Mieten weiter an.
+Vermieter sollen die Maklergebühr nicht länger auf Wohnungssuchende abwälzen.
+Wir bauen Sozialwohnungen, die für immer sozial gebunden bleiben.
+Wohnungskonzerne, die Reparaturen verschleppen, verlieren das Recht auf Mieterhöhung.
+Auf dem Land stehen Häuser leer, während in den Städten Wohnungen fehlen; wir wollen alte Dorfkerne beleben.
+Die Gemeinde kauft Boden auf Vorrat, damit Bauland bezahlbar bleibt.
+Wer ein Eigenheim erbt und selbst bewohnt, wird von der Steuer befreit.
+Die Wohngelderhöhung kommt bei vielen Haushalten nie an, weil Anträge monatelang liegen.
+Dächer aufstocken, Höfe begrünen, Keller dämmen: So wächst die Stadt nach innen.
+Untervermietung an Touristen entzieht dem Viertel dringend benötigten Wohnraum.
+Wir schützen Kleingärten und bauen stattdessen auf versiegelten Gewerbeflächen neue Wohnhäuser.
+Möblierte Kurzzeitvermietung darf kein Weg sein, die Mietpreisbremse zu umgehen.
+Ein kommunaler Wohnungstausch hilft Familien zu mehr und Alleinstehenden zu weniger Zimmern.
+Hausbesitzer mit kleinem Einkommen erhalten Kredite ohne Zinsen für neue Fenster.
+Wer günstige Wohnungen abreißt, muss sie im selben Viertel ersetzen.
+Erntehelfer haben Anspruch auf ordentliche Unterkünfte und nicht auf Container hinter der Scheune.
+Barrierefreie Wohnungen sind Mangelware, dabei wird unsere Gesellschaft älter.
+Über jedem Supermarkt ist Platz für zwei Stockwerke Wohnungen.
+Wohnungsbesichtigungen mit zweihundert Bewerbern zeigen, wie groß die Not geworden ist.
 """,
     "health": """
 Jedes Dorf braucht eine Hausärztin, die in einer halben Stunde erreichbar ist.
@@ -286,6 +366,26 @@ Hospize dürfen nicht von Spenden abhängen.
 Nach einer Krebsdiagnose muss die Therapie binnen vier Wochen beginnen.
 Sucht ist eine Krankheit, und Abhängige brauchen Behandlung statt Strafe.
 Eine Bürgerversicherung beendet die Zweiklassenmedizin.
+Ärztinnen in Weiterbildung sollen auf dem Land arbeiten können, ohne auf Gehalt zu verzichten.
+Kliniken brauchen Geld für Betten und Personal statt für Berater.
+Die Krankenkassen müssen Brillen für Kinder übernehmen.
+Psychotherapie darf nicht erst nach einem halben Jahr Wartezeit beginnen.
+Wir stärken die Gesundheitsämter mit Personal und moderner Technik.
+Arzneimittel sollen wieder in Europa hergestellt werden.
+In jeder Schule soll eine Krankenschwester arbeiten.
+Der Notdienst der Hausärzte muss auch nachts erreichbar sein.
+Gegen multiresistente Keime helfen saubere Krankenhäuser und neue Wirkstoffe.
+Die elektronische Patientenakte erspart Kranken doppelte Untersuchungen.
+Operationen, die sich nur für die Klinik lohnen, schaden Patienten.
+Pflegende Angehörige brauchen Urlaub und eine Rente.
+Zahnersatz darf keine Frage des Einkommens sein.
+Blutspenden retten Leben, darum werben wir an Hochschulen dafür.
+Impfungen schützen auch die, die selbst nicht geimpft werden können.
+Frauenärzte fehlen in vielen Landkreisen.
+Das Rote Kreuz und der Rettungsdienst verdienen bessere Fahrzeuge.
+Wer Patienten pflegt, soll davon leben können.
+Eine Studie zu Langzeitfolgen von Infektionen werden wir finanzieren.
+Medikamente gegen seltene Krankheiten dürfen nicht an Patenten scheitern.
 """,
     "transport": """
 Nach neun Uhr abends fährt kein Zug mehr ins Tal.
@@ -308,6 +408,26 @@ Nachtzüge könnten uns wieder nach Rom und Lissabon bringen.
 Bahnübergänge müssen gesichert werden, bevor noch ein Kind verunglückt.
 Der zweigleisige Ausbau der Küstenstrecke würde die Verspätungen halbieren.
 Ein Tempolimit auf Autobahnen rettet Leben und spart Kraftstoff.
+Die Bahn braucht mehr Gleise, mehr Züge und mehr Personal.
+Straßenbahnen sollen im Zehnminutentakt fahren.
+Ein Bürgerbus verbindet die Dörfer mit dem Bahnhof der Kreisstadt.
+Schwertransporte zerstören Straßen und Brücken.
+Auf jede Buslinie gehört ein Fahrplan, der bis Mitternacht reicht.
+Autofahrer stehen jährlich vierzig Stunden im Stau.
+Radschnellwege entlasten Autobahnen rund um die Großstädte.
+Der Flughafen bekommt keine weiteren Zuschüsse vom Land.
+Lokführer und Zugbegleiter sollen in neuen Schulen ausgebildet werden.
+Fahrkarten müssen auch ohne Smartphone zu kaufen sein.
+Schüler, Azubis und Rentner fahren zum halben Preis.
+Die Autobahn durch das Moor wird nicht gebaut.
+Parkplätze am Bahnhof machen das Umsteigen leicht.
+Wasserstoffbusse testen wir auf drei Linien.
+Ein Nachtflugverbot schützt den Schlaf der Anwohner.
+Verspätungen müssen automatisch entschädigt werden.
+Lastwagen brauchen genügend Rastplätze.
+Zebrastreifen und Ampeln machen den Schulweg sicher.
+Die Elektrifizierung der Strecken ersetzt alte Dieselzüge.
+Wer Benzin spart, schont Klima und Geldbeutel.
 """,
     "good": """
 Für eine Anzahlung kann niemand sparen, wenn der halbe Lohn an die Hausverwaltung geht.

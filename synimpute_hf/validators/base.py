@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from ..errors import PlanError
 from ..registry import Settings, read_settings
 
-__all__ = ["Case", "Finding", "Reference", "Settings", "Validator"]
+__all__ = ["Case", "Finding", "Reference", "Settings", "Validator", "encodable"]
 
 
 @dataclass(frozen=True)
@@ -120,3 +120,8 @@ class Validator(ABC):
 
     def accept(self, case: Case) -> None:  # noqa: B027
         """A case has become a row. Only called where ``in_order`` is set."""
+
+
+def encodable(texts: Sequence[str]) -> list[str]:
+    """Return texts that a tokenizer takes: a lone surrogate, which some data hold, becomes a question mark."""
+    return [text.encode("utf-8", "replace").decode("utf-8") for text in texts]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -18,9 +19,10 @@ __all__ = ["PLUGIN", "DuplicateSettings", "DuplicateValidator"]
 
 COPY, NEAR = "copy of an original", "near-copy of an original"
 COPY_ACCEPTED, NEAR_ACCEPTED = "copy of an accepted text", "near-copy of an accepted text"
-SIZE = 7
-SKETCH = 12
-BUCKET = 64
+SIZE = 8
+SKETCH = 16
+BUCKET = 16
+COMPARED = 20
 OWN = 0.03
 SAMPLE = 200
 CEILING = 95.0
@@ -114,11 +116,15 @@ class DuplicateValidator(Validator):
 
     def _nearest(self, form: str) -> tuple[float, int]:
         """Return the highest similarity to another text that is indexed, and its place, or 0 and -1."""
-        likely = {other for code in _sketch(form) for other in self._buckets.get(code, ())}
-        likely.discard(self._places.get(form, -1))
+        sketch = _sketch(form)
+        shared = Counter(other for code in sketch for other in self._buckets.get(code, ()))
+        shared.pop(self._places.get(form, -1), None)
+        least = 2 if len(sketch) == SKETCH else 1
+        ranked = sorted((-times, other) for other, times in shared.items() if times >= least)
+        likely = sorted(other for _, other in ranked[:COMPARED])
         best, twin = 0.0, -1
         for query, texts in ((form, self._forms), (_in_order(form), self._sorted)):
-            found = self._process.extractOne(query, {k: texts[k] for k in sorted(likely)}, scorer=self._fuzz.ratio)
+            found = self._process.extractOne(query, {k: texts[k] for k in likely}, scorer=self._fuzz.ratio)
             if found is not None and found[1] > best:
                 best, twin = found[1], found[2]
         return best, twin
@@ -131,7 +137,7 @@ def _in_order(form: str) -> str:
 def _sketch(form: str) -> list[int]:
     """Return the ``SKETCH`` smallest codes of the runs of ``SIZE`` letters: MinHash, bottom k (Broder 1997).
 
-    Two texts that have a third of their runs in common share none of these with a probability under 1 %.
+    Two texts that have two fifths of their runs in common share fewer than two of these with a probability under 1 %.
     """
     letters = re.sub(r"\W+", "", form) or form
     points = np.frombuffer(letters.ljust(SIZE).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from ..encoder import Encoder
-from .base import Case, Finding, Reference, Settings, Validator
+from .base import Case, Finding, Reference, Settings, Validator, encodable
 
 __all__ = ["PLUGIN", "SimilaritySettings", "SimilarityValidator"]
 
@@ -59,7 +59,9 @@ class SimilarityValidator(Validator):
         Raises:
             MissingPackageError: torch or the embedded encoder is not installed.
         """
-        self._vectors = {name: self._encoder.encode(texts) for name, texts in reference.texts.items() if texts}
+        self._vectors = {
+            name: self._encoder.encode(encodable(texts)) for name, texts in reference.texts.items() if texts
+        }
         self._highest = {name: self._raised(vectors) for name, vectors in self._vectors.items()}
 
     def _raised(self, vectors: np.ndarray) -> float:
@@ -74,7 +76,7 @@ class SimilarityValidator(Validator):
         findings = [Finding()] * len(cases)
         known = [place for place, case in enumerate(cases) if case.name in self._vectors]
         if known:
-            vectors = self._encoder.encode([cases[place].text for place in known])
+            vectors = self._encoder.encode(encodable([cases[place].text for place in known]))
             for place, vector in zip(known, vectors, strict=True):
                 name = cases[place].name
                 cosine = float(np.max(self._vectors[name] @ vector))
