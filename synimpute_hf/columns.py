@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ import pyarrow as pa
 from .errors import ColumnError, DataError, nearest
 from .records import Label
 from .seeding import row_digest, text_code
+from .shingles import Gathered
 
 __all__ = ["ClassCount", "Collector", "Columns", "Originals", "Pool", "is_blank", "plain_label", "read_originals"]
 
@@ -40,7 +41,6 @@ TEXT_NAMES = (
 )
 LABEL_NAMES = ("label", "labels", "class", "category", "intent", "topic", "target", "code", "sentiment", "stance", "y")
 BATCH_ROWS = 10_000
-GATHERED = 2_000
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class Collector:
         columns: the columns in use (only ``id`` and ``names`` matter here).
         missing_label: label value that means "not labelled"; None when every value is a class.
         enough: rows beyond which a class can't be short, so that its texts need not be kept; None keeps all.
-        shingle: makes hashes of a text's word shingles; None: none are kept.
+        shingles: whether hashes of all texts' word shingles are kept.
     """
 
     def __init__(
@@ -188,10 +188,9 @@ class Collector:
         columns: Columns,
         missing_label: Label | None = -1,
         enough: int | None = None,
-        shingle: Callable[[str], np.ndarray] | None = None,
+        shingles: bool = False,
     ) -> None:
-        self._shingle = shingle
-        self._shingles: list[np.ndarray] = []
+        self._shingles = Gathered() if shingles else None
         self.columns = columns
         self._missing_label = plain_label(missing_label)
         self._enough = enough
@@ -223,12 +222,8 @@ class Collector:
             self._add_row(self._classes.setdefault(label, _ClassRows()), text, label, row_id)
 
     def _add_shingles(self, text: str) -> None:
-        """Note a text's shingles; many of them are brought together now and then, to take no more room than needed."""
-        if self._shingle is None:
-            return
-        self._shingles.append(self._shingle(text))
-        if len(self._shingles) >= GATHERED:
-            self._shingles = [np.unique(np.concatenate(self._shingles))]
+        if self._shingles is not None:
+            self._shingles.add(text)
 
     def _add_row(self, rows: _ClassRows, text: str, label: Label, row_id: str | None) -> None:
         self._add_shingles(text)
@@ -314,10 +309,8 @@ class Collector:
             )
         extra = np.fromiter(foreign | self._other_codes, dtype=np.uint64)
         notes = self._notes(overlap, int((times > 1).sum()), counts)
-        shingles = np.unique(np.concatenate([np.zeros(0, dtype=np.uint32), *self._shingles]))
-        return Originals(
-            self.columns, tuple(counts), pools, np.union1d(known, extra), notes, shingles=shingles.astype(np.uint32)
-        )
+        shingles = np.zeros(0, dtype=np.uint32) if self._shingles is None else self._shingles.codes()
+        return Originals(self.columns, tuple(counts), pools, np.union1d(known, extra), notes, shingles=shingles)
 
     def _name(self, label: Label) -> str:
         names = self.columns.names
@@ -496,7 +489,7 @@ def read_originals(
     others: Mapping[str, Any] | None = None,
     missing_label: Label | None = -1,
     enough: int | None = None,
-    shingle: Callable[[str], np.ndarray] | None = None,
+    shingles: bool = False,
 ) -> Originals:
     """Read a dataset once and return its classes and originals.
 
@@ -508,7 +501,7 @@ def read_originals(
         others: other splits of the same data, by name.
         missing_label: label value that means "not labelled".
         enough: see ``Collector``.
-        shingle: likewise.
+        shingles: likewise.
 
     Raises:
         ColumnError: a column is missing, mistyped or ambiguous.
@@ -519,12 +512,12 @@ def read_originals(
     guesses: tuple[str, ...] = ()
     if features is not None:
         columns, guesses = guess(features, {}, text, label, id)
-        collector = Collector(columns, missing_label, enough, shingle)
+        collector = Collector(columns, missing_label, enough, shingles)
     used = None if collector is None else _used(collector.columns)
     for batch in _batches(dataset, used):
         if collector is None:
             columns, guesses = guess(None, batch, text, label, id)
-            collector = Collector(columns, missing_label, enough, shingle)
+            collector = Collector(columns, missing_label, enough, shingles)
         columns = collector.columns
         collector.add(batch[columns.text], batch[columns.label], batch[columns.id] if columns.id else None)
     if collector is None:

@@ -36,7 +36,6 @@ from .prompts import PromptTemplate, Renderer, estimate_tokens, load_prompt
 from .records import ClassPlan, Estimate, Label, Outcome, Plan, Prompt
 from .registry import parse_spec
 from .seeding import digest
-from .shingles import shingles
 from .validators import Panel, choose_validators
 
 __all__ = ["SyntheticImputer", "default_journal"]
@@ -251,7 +250,7 @@ class SyntheticImputer:
             others=others,
             missing_label=self.missing_label,
             enough=self._enough(),
-            shingle=self._shingle(),
+            shingles=self._shingled(),
         )
         return self._take(originals)
 
@@ -261,10 +260,9 @@ class SyntheticImputer:
             return None
         return enough_rows(self.target, self.sampling_strategy)
 
-    def _shingle(self) -> Callable[[str], Any] | None:
-        """Return what makes shingles, where a validator reads them."""
-        needed = any(validator.needs_shingles for validator in choose_validators(self.validators)[0])
-        return shingles if needed else None
+    def _shingled(self) -> bool:
+        """Say whether a validator reads the shingles of all texts."""
+        return any(validator.needs_shingles for validator in choose_validators(self.validators)[0])
 
     def _take(self, originals: Originals) -> SyntheticImputer:
         """Plan for these originals, and check every setting that can be checked without a model."""
@@ -612,7 +610,7 @@ class SyntheticImputer:
         texts, labels = _flat(X), _flat(y)
         if len(texts) != len(labels):
             raise DataError(f"fit_resample got {len(texts)} texts and {len(labels)} labels; expected as many of each.")
-        collector = Collector(Columns("text", "label"), self.missing_label, self._enough(), self._shingle())
+        collector = Collector(Columns("text", "label"), self.missing_label, self._enough(), self._shingled())
         collector.add(texts, labels)
         self._take(collector.finish())
         anchors = self._anchors  # generates, and tells of a shortfall

@@ -15,7 +15,6 @@ from .planning import plan_classes
 from .prompts import Renderer, load_prompt
 from .records import JUDGES, ClassPlan, Prompt, SyntheticRow
 from .seeding import canonical_json, digest
-from .shingles import shingles
 from .validators import Panel, Validator, make_validator
 
 __all__ = ["EXAMPLES", "Recipe", "choose_examples", "originals_of", "rows_digest"]
@@ -101,7 +100,7 @@ class Recipe:
             id=said["id"],
             others=others,
             missing_label=said["missing_label"],
-            shingle=shingles if any(validator.needs_shingles for validator in validators) else None,
+            shingles=any(validator.needs_shingles for validator in validators),
         )
         renderer = Renderer(
             load_prompt(facts["prompt"]),
