@@ -73,8 +73,14 @@ class Browser:
 
     def open(self, url):
         """Open a page and wait until it is loaded."""
-        self("Page.navigate", url=url)
-        wait_for(lambda: self.js("document.readyState === 'complete' && location.href !== 'about:blank'"))
+        self.load("Page.navigate", url=url)
+
+    def load(self, method, **params):
+        """Navigate or reload, and wait for the new page: until then, nothing can be asked of either."""
+        seen = len(self.events)
+        self(method, **params)
+        while not any(event.get("method") == "Page.loadEventFired" for event in self.events[seen:]):
+            self.events.append(json.loads(self._socket.recv(timeout=60)))
 
     def js(self, expression):
         """Return the value of an expression in the page."""

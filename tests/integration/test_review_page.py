@@ -154,9 +154,7 @@ def test_without_storage_it_says_so_and_a_file_brings_ratings_back(sheet, open_p
         wait_for(file.is_file)
         other = json.loads(file.read_text()) | {"sheet": "other"}
         (tmp_path / "other.json").write_text(json.dumps(other))
-        browser.js("window.before = true")
-        browser("Page.reload")
-        wait_for(lambda: browser.js("!window.before && document.readyState === 'complete'"))
+        browser.load("Page.reload")
         for name, expected in (("other.json", "was not saved by this page"), (file.name, "")):
             document = browser("DOM.getDocument")["root"]["nodeId"]
             node = browser("DOM.querySelector", nodeId=document, selector="#open")["nodeId"]
