@@ -20,7 +20,7 @@ from .corpus import ORIGINAL, Corpus, read_corpus
 from .diversity import distinct, longest_runs, self_bleu, shared_phrases, unique_ngrams
 from .encoder import Encoder
 from .errors import DataError, MissingPackageError
-from .outputs import MANIFEST, read_manifest
+from .outputs import MANIFEST, read_manifest, read_split
 from .provenance import rows_digest
 from .seeding import derive_seed, normalise
 from .stats import bootstrap_interval, share_difference, share_interval
@@ -107,22 +107,13 @@ class Audited:
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
-    from datasets import Dataset
-
     told = read_manifest(folder)
     if not told.get("published", {}).get("originals", True):
         raise DataError(
-            f"{folder} holds no originals to compare the synthetic texts with. Audit the folder that "
-            "`synimpute impute` "
-            "wrote, before it is published without them."
+            f"{folder} holds no originals to compare the synthetic texts with. Audit the folder that `synimpute "
+            "impute` wrote, before it is published without them."
         )
-    splits = {}
-    for name, split in told["splits"].items():
-        paths = [folder / file["file"] for file in split["files"]]
-        for path in paths:
-            if not path.is_file():
-                raise DataError(f"{path} is missing: the folder is not whole. Run the same impute command again.")
-        splits[name] = Dataset.from_parquet([str(path) for path in paths], keep_in_memory=True)
+    splits = {name: read_split(folder, told, name) for name in told["splits"]}
     return told, splits, str(told["split"])
 
 
@@ -290,6 +281,7 @@ def _two(
     values, kinds = np.concatenate([first, second]), np.arange(len(first) + len(second)) < len(first)
 
     def drawn(rows: np.ndarray) -> float:
+        """Return the statistic of one draw; nan where it has one sample only."""
         a, b = values[rows[kinds[rows]]], values[rows[~kinds[rows]]]
         return float(statistic(a, b)) if len(a) and len(b) else float("nan")
 
@@ -456,9 +448,9 @@ def _style(entry: Mapping[str, Any]) -> Alarm:
 
 
 STYLE_ADVICE = (
-    "A classifier may learn 'written by a model' instead of the class: write synthetic texts for the other "
-    "classes, too "
-    "(--contrast), take a better model or another prompt, and believe only scores on originals (synimpute crossval)."
+    "A classifier may learn 'written by a model' instead of the class: write synthetic texts for the other classes, "
+    "too (--contrast), take a better model or another prompt, and believe only scores on originals (synimpute "
+    "crossval)."
 )
 
 
@@ -491,9 +483,8 @@ def _closeness(entry: Mapping[str, Any]) -> Alarm:
     if near["difference"]["low"] <= 0 and near["beyond"]["low"] <= BOUNDS["beyond_originals"]:
         return []
     sentence = (
-        f"Synthetic texts of {entry['name']!r} are closer to one original than originals are to each other: "
-        "cosine to the "
-        f"nearest {near['synthetic']['median']:.2f} against {near['originals']['median']:.2f} (medians), and "
+        f"Synthetic texts of {entry['name']!r} are closer to one original than originals are to each other: cosine to "
+        f"the nearest {near['synthetic']['median']:.2f} against {near['originals']['median']:.2f} (medians), and "
         f"{_percent(near['beyond']['estimate'])} of them are closer than 95 % of the originals are."
     )
     advice = "Look at the closest pairs; ask for more difference in the prompt, or add the validator similarity."

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import DataError
+from .facts import about_these_rows, load_facts
 
 __all__ = ["AUDIT", "AUDIT_FORMAT", "BOUNDS", "NEAR", "read_audit", "write_audit"]
 
@@ -40,8 +40,7 @@ def read_audit(folder: Path, result: Mapping[str, Any]) -> dict[str, Any] | None
 
     Args:
         folder: which holds ``audit.json``, or none.
-        result: the content of ``synimpute.json``. Where the originals are not published, the rows' digest is another
-            one, and the audit is taken at its word.
+        result: the content of ``synimpute.json``.
 
     Raises:
         DataError: the file is of another make.
@@ -49,19 +48,9 @@ def read_audit(folder: Path, result: Mapping[str, Any]) -> dict[str, Any] | None
     file = folder / AUDIT
     if not file.is_file():
         return None
-    try:
-        audit = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read ({error}). Run `synimpute audit {folder}` again.") from error
-    found = audit.get("format") if isinstance(audit, dict) else None
-    if found != AUDIT_FORMAT or "classes" not in audit:
-        raise DataError(
-            f"{file} is not the facts of an audit in format {AUDIT_FORMAT} (its format is {found!r}). Run `synimpute "
-            f"audit {folder}` again with this version, or take the file out."
-        )
-    whole = result.get("published", {}).get("originals", True)
-    same = audit["digest"] == result["splits"][result["split"]]["digest"]
-    return dict(audit) if same or not whole else None
+    again = f"Run `synimpute audit {folder}` again with this version, or take the file out."
+    audit = load_facts(file, AUDIT_FORMAT, "classes", what="an audit", again=again)
+    return audit if about_these_rows(audit["digest"], result) else None
 
 
 def write_audit(folder: Path, facts: Mapping[str, Any]) -> Path:

@@ -35,7 +35,7 @@ from .errors import (
     SynimputeWarning,
     nearest,
 )
-from .facts import ADVISED
+from .facts import ADVISED, MODEL_FORMAT
 from .imputer import SyntheticImputer
 from .mapping import PROVENANCE
 from .pretrained import base_facts
@@ -70,7 +70,6 @@ except ImportError as missing:
 __all__ = ["SyntheticImputationCallback"]
 
 MANIFEST = "synimpute.json"
-FORMAT = 2
 OTHER_ROWS = (
     "It was fitted on other rows than those that train: before the test set was split off? Give the callback an "
     "imputer that is not fitted, or fit it on train_dataset."
@@ -483,7 +482,7 @@ class SyntheticImputationCallback(TrainerCallback):  # type: ignore[misc]
         labels = {name: part.with_format(None)[sets.label] for name, part in parts.items()}
         prompt = impute.prompt_fields()
         return {
-            "format": FORMAT,
+            "format": MODEL_FORMAT,
             "kind": "model",
             "title": Path(trainer.args.output_dir).resolve().name,
             "base_model": base,

@@ -45,6 +45,7 @@ __all__ = [
     "SynimputeError",
     "SynimputeWarning",
     "TooFewOriginalsError",
+    "first_line",
     "nearest",
 ]
 
@@ -115,6 +116,11 @@ class FewOriginalsWarning(SynimputeWarning):
 
 class ShortfallWarning(SynimputeWarning):
     """A class ends below its target after every allowed attempt."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

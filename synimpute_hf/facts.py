@@ -24,13 +24,16 @@ __all__ = [
     "FORMAT",
     "LEAKY",
     "MISSING",
+    "MODEL_FORMAT",
     "PREVALENCE_NOTE",
     "PROTOCOLS",
     "REVIEW",
     "REVIEW_FORMAT",
     "Answer",
     "Findings",
+    "about_these_rows",
     "estimate",
+    "load_facts",
     "made_in_folds",
     "number",
     "p_value",
@@ -45,6 +48,8 @@ FACTS = "crossval.json"
 FORMAT = 1
 REVIEW = "review.json"
 REVIEW_FORMAT = 1
+MODEL_FORMAT = 2
+"""Of a classifier's facts."""
 ADVISED = 0.04
 ALARMING = 0.05
 """The paper's bounds of overfitting: above the first it advises fewer synthetic texts or another prompt."""
@@ -97,23 +102,58 @@ def read_facts(path: Path) -> dict[str, Any]:
     Raises:
         DataError: there are none, or they are of another make.
     """
-    file = path / FACTS if path.is_dir() else path
+    return load_facts(
+        path / FACTS if path.is_dir() else path,
+        FORMAT,
+        "summary",
+        what="a cross-validation",
+        again="Run `synimpute crossval` again with this version.",
+        absent=f"No cross-validation at {path}",
+        expected=f"Name a folder that holds a {FACTS}, as `synimpute crossval DATA --output FOLDER` makes it.",
+    )
+
+
+def load_facts(
+    file: Path, form: int, key: str, *, what: str, again: str, absent: str = "", expected: str = ""
+) -> dict[str, Any]:
+    """Read a file of facts, and refuse one of another make.
+
+    Args:
+        file: JSON.
+        form: the format that is read here.
+        key: an entry that such facts have.
+        what: they are about, such as ``a cross-validation``.
+        again: what to do about facts of another make.
+        absent: what to say of a file that is not there; empty says it plainly.
+        expected: what to do then; empty is ``again``.
+
+    Raises:
+        DataError: it cannot be read, or is of another make.
+    """
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(
-            f"No cross-validation at {path}: {error.strerror or error}. Name a folder that holds a {FACTS}, as "
-            "`synimpute crossval DATA --output FOLDER` makes it."
+            f"{absent or f'{file} cannot be read'}: {error.strerror or error}. {expected or again}"
         ) from error
     except ValueError as error:
-        raise DataError(f"{file} is no JSON ({error}). Run `synimpute crossval` again to write it anew.") from error
+        raise DataError(f"{file} cannot be read: it is no JSON ({error}). {again}") from error
     found = facts.get("format") if isinstance(facts, dict) else None
-    if found != FORMAT or "summary" not in facts:
-        raise DataError(
-            f"{file} is not the facts of a cross-validation in format {FORMAT} (its format is {found!r}). "
-            "Run `synimpute crossval` again with this version."
-        )
+    if found != form or key not in facts:
+        raise DataError(f"{file} is not the facts of {what} in format {form} (its format is {found!r}). {again}")
     return dict(facts)
+
+
+def about_these_rows(digest: str, result: Mapping[str, Any]) -> bool:
+    """Say whether facts are about the rows that a result has now.
+
+    Args:
+        digest: of the rows that they are about.
+        result: the content of ``synimpute.json``. Where the originals are not published, the rows' digest is another
+            one, and the facts are taken at their word.
+    """
+    whole = result.get("published", {}).get("originals", True)
+    return not whole or bool(digest == result["splits"][result["split"]]["digest"])
 
 
 def read_review(folder: Path, result: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -121,8 +161,7 @@ def read_review(folder: Path, result: Mapping[str, Any]) -> dict[str, Any] | Non
 
     Args:
         folder: which holds ``review.json``, or none.
-        result: the content of ``synimpute.json``. Where the originals are not published, the rows' digest is another
-            one, and the review is taken at its word.
+        result: the content of ``synimpute.json``.
 
     Raises:
         DataError: the file is of another make.
@@ -130,19 +169,9 @@ def read_review(folder: Path, result: Mapping[str, Any]) -> dict[str, Any] | Non
     file = folder / REVIEW
     if not file.is_file():
         return None
-    try:
-        review = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read ({error}). Run `synimpute review {folder} --read` again.") from error
-    found = review.get("format") if isinstance(review, dict) else None
-    if found != REVIEW_FORMAT or "told_apart" not in review:
-        raise DataError(
-            f"{file} is not the facts of a review in format {REVIEW_FORMAT} (its format is {found!r}). Run `synimpute "
-            f"review {folder} --read` again with this version, or take the file out."
-        )
-    whole = result.get("published", {}).get("originals", True)
-    same = review["rows"] == result["splits"][result["split"]]["digest"]
-    return dict(review) if same or not whole else None
+    again = f"Run `synimpute review {folder} --read` again with this version, or take the file out."
+    review = load_facts(file, REVIEW_FORMAT, "told_apart", what="a review", again=again)
+    return review if about_these_rows(review["rows"], result) else None
 
 
 def made_in_folds(fits: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

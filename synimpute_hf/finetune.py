@@ -21,7 +21,7 @@ from .classifiers.transformers import TransformersClassifier, draw_head, freeze_
 from .columns import guess
 from .corpus import Corpus, read_corpus
 from .errors import DataError, LeakageError, OutputError, PlanError, SynimputeWarning
-from .facts import FACTS, LEAKY, read_facts
+from .facts import FACTS, LEAKY, MODEL_FORMAT, read_facts
 from .inputs import read_data
 from .mapping import PROVENANCE
 from .outputs import MANIFEST, read_manifest, write_manifest
@@ -35,7 +35,6 @@ from .version import versions
 __all__ = ["DEFAULT_MODEL", "fine_tune"]
 
 DEFAULT_MODEL = "transformers"
-FORMAT = 2
 UNFINISHED = ".unfinished-"
 LIBRARIES = ("accelerate", "datasets", "huggingface_hub", "tokenizers", "torch", "transformers")
 
@@ -284,7 +283,7 @@ def _facts(
     counts = [np.bincount(corpus.labels[part], minlength=len(corpus.names)).tolist() for part in (~made, made)]
     prompt = told.get("prompt")
     return {
-        "format": FORMAT,
+        "format": MODEL_FORMAT,
         "kind": "model",
         "title": title,
         "base_model": base,

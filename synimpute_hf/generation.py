@@ -414,8 +414,8 @@ class Generation:
             else:
                 row = self._row(kept, kept.answer.key)
                 self._accepted_codes.add(text_code(row.text))
-                if self._panel:
-                    self._panel.accept(self._case(kept))
+                if self._panel and judged.case:
+                    self._panel.accept(judged.case)
                 account.keep(place[1], row, judged)
         self._answers = {}
         self._journal.add_verdicts(self._run, verdicts)

@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,7 +32,7 @@ from huggingface_hub.errors import (
 )
 
 from .cards import metadata_of
-from .errors import HubError, PlanError
+from .errors import HubError, PlanError, SynimputeError, first_line
 from .publishing import Bundle, Publication, lay_out
 
 __all__ = ["Pushed", "Retry", "push"]
@@ -284,6 +284,7 @@ class _Writer:
         where = {**self.target.where, "revision": self.target.revision, "create_pr": self.target.create_pr}
 
         def upload() -> list[Any]:
+            """Send the large files, and return operations that know of it."""
             operations = change.operations()
             additions = [operation for operation in operations if isinstance(operation, CommitOperationAdd)]
             self.api.preupload_lfs_files(additions=additions, free_memory=False, **where)
@@ -365,7 +366,7 @@ class _Writer:
                 exists_ok=True,
             )
         )
-        return Pushed(**{**pushed.__dict__, "collection": f"{self.api.endpoint}/collections/{made.slug}"})
+        return replace(pushed, collection=f"{self.api.endpoint}/collections/{made.slug}")
 
     # -- trouble ------------------------------------------------------------------------------------------------
 
@@ -394,7 +395,7 @@ class _Writer:
         try:
             yield
         except TROUBLE as error:
-            if isinstance(error, (HubError, PlanError)) or type(error).__module__.startswith("synimpute_hf"):
+            if isinstance(error, SynimputeError):
                 raise
             state = before or (
                 "Whether the commit arrived is not known: run the same command again, it looks first. "
@@ -466,7 +467,7 @@ def _short(error: BaseException) -> str:
 def _advice(error: BaseException, target: _Target) -> str:
     """Say what was wrong and what to do."""
     status, repo = _status(error), target.repo_id
-    said = getattr(_http(error), "server_message", None) or (str(error).strip().splitlines() or [""])[0]
+    said = getattr(_http(error), "server_message", None) or first_line(error)
     if isinstance(error, OfflineModeIsEnabled):
         return "The Hub cannot be reached in offline mode: unset HF_HUB_OFFLINE and run the same command again."
     if isinstance(error, GatedRepoError):

@@ -24,6 +24,7 @@ from .errors import (
     NotFittedError,
     PlanError,
     ShortfallWarning,
+    first_line,
     nearest,
 )
 from .generation import Generation, Observer, make_panel, render_first
@@ -688,10 +689,9 @@ def _from_hub(repo_id: str, name: str, revision: str | None, token: str | None) 
     try:
         return Path(hf_hub_download(repo_id, name, repo_type="dataset", revision=revision, token=token))
     except (OSError, ValueError, LookupError, httpx2.HTTPError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise HubError(
-            f"{repo_id} has no {name} that can be read here: {said} Expected a dataset that was pushed with `synimpute "
-            "push` (with --journal answers, or full, where its texts are to be replayed)."
+            f"{repo_id} has no {name} that can be read here: {first_line(error)} Expected a dataset that was pushed "
+            "with `synimpute push` (with --journal answers, or full, where its texts are to be replayed)."
         ) from error
 
 

@@ -11,7 +11,7 @@ import datasets
 import huggingface_hub
 import pyarrow as pa
 
-from .errors import DataError, MissingPackageError, nearest
+from .errors import DataError, MissingPackageError, first_line, nearest
 from .seeding import digest
 
 __all__ = ["read_data", "source_metadata"]
@@ -79,8 +79,8 @@ def read_data(data: str, split: str | None = None, config: str | None = None) ->
     ) as error:
         if isinstance(error, DataError):
             raise
-        cause = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
-        raise DataError(f"{data!r} could not be read as a dataset: {cause[0]}\nExpected {EXPECTED}.") from error
+        cause = first_line(error.__cause__ or error)
+        raise DataError(f"{data!r} could not be read as a dataset: {cause}\nExpected {EXPECTED}.") from error
     splits = {str(name): part for name, part in found.items()} if isinstance(found, dict) else {"train": found}
     if split is None:
         split = next(iter(splits)) if len(splits) == 1 else "train"

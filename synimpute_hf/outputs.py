@@ -17,7 +17,7 @@ from .audit_facts import AUDIT, read_audit
 from .cards import dataset_card, metadata_of
 from .columns import Columns
 from .errors import DataError, OutputError, SynimputeWarning
-from .facts import FACTS, read_facts, read_review
+from .facts import FACTS, load_facts, read_facts, read_review
 from .imputer import SyntheticImputer
 from .journal import Journal
 from .mapping import impute_batch
@@ -30,6 +30,7 @@ __all__ = [
     "MANIFEST",
     "check_folder",
     "read_manifest",
+    "read_split",
     "save",
     "write_card",
     "write_manifest",
@@ -76,23 +77,38 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: there are none, or they are of another make.
     """
-    path = folder / MANIFEST
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(
-            f"No result at {folder}: {error.strerror or error}. Name a folder that `synimpute impute DATA --output "
-            "FOLDER` has written."
-        ) from error
-    except ValueError as error:
-        raise DataError(f"{path} is no JSON ({error}). Run `synimpute impute` again to write it anew.") from error
-    found = facts.get("format") if isinstance(facts, dict) else None
-    if found != FORMAT or "splits" not in facts:
-        raise DataError(
-            f"{path} is not the facts of an imputed dataset in format {FORMAT} (its format is {found!r}). Run the same "
-            "`synimpute impute` command again with this version: nothing is asked twice."
-        )
-    return dict(facts)
+    return load_facts(
+        folder / MANIFEST,
+        FORMAT,
+        "splits",
+        what="an imputed dataset",
+        again="Run the same `synimpute impute` command again with this version: nothing is asked twice.",
+        absent=f"No result at {folder}",
+        expected="Name a folder that `synimpute impute DATA --output FOLDER` has written.",
+    )
+
+
+def read_split(folder: Path, facts: Mapping[str, Any], name: str, cache: Path | None = None) -> Any:
+    """Return the rows of one split of a result, as a Dataset.
+
+    Args:
+        folder: of the result.
+        facts: the content of its ``synimpute.json``.
+        name: of the split.
+        cache: a folder that outlives the rows; None keeps them in memory.
+
+    Raises:
+        DataError: a file is missing.
+    """
+    import datasets
+
+    paths = [folder / file["file"] for file in facts["splits"][name]["files"]]
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"{path} is missing: the folder is not whole. Run the same impute command again.")
+    with tempfile.TemporaryDirectory() as scratch:
+        where = {"cache_dir": scratch, "keep_in_memory": True} if cache is None else {"cache_dir": str(cache)}
+        return datasets.Dataset.from_parquet([str(path) for path in paths], **where)
 
 
 def write_result(
@@ -126,10 +142,7 @@ def write_result(
             facts = _facts(split, imputer, outcome, source, metadata or {"source_dataset": "original"}, folder)
             _write_splits(Path(temporary), splits, imputer, outcome, facts)
             write_manifest(Path(temporary), facts)
-            crossval = read_facts(folder) if (folder / FACTS).is_file() else None
-            audit = _audit_of(folder, facts)
-            card = dataset_card(facts, _card_of(folder), crossval, read_review(folder, facts), audit)
-            (Path(temporary) / "README.md").write_text(card, encoding="utf-8")
+            (Path(temporary) / "README.md").write_text(_render_card(folder, facts), encoding="utf-8")
             shutil.rmtree(folder / "data", ignore_errors=True)
             for name in OURS:
                 os.replace(Path(temporary) / name, folder / name)
@@ -185,12 +198,16 @@ def write_card(folder: Path) -> None:
     Raises:
         DataError: there is no result.
     """
-    facts = read_manifest(folder)
-    crossval = read_facts(folder) if (folder / FACTS).is_file() else None
-    card = dataset_card(facts, _card_of(folder), crossval, read_review(folder, facts), _audit_of(folder, facts))
+    card = _render_card(folder, read_manifest(folder))
     unfinished = folder / ".README.md-unfinished"
     unfinished.write_text(card, encoding="utf-8")
     os.replace(unfinished, folder / "README.md")
+
+
+def _render_card(folder: Path, facts: Mapping[str, Any]) -> str:
+    """Return the card of facts, with what else lies in their folder, and what a person wrote there."""
+    crossval = read_facts(folder) if (folder / FACTS).is_file() else None
+    return dataset_card(facts, _card_of(folder), crossval, read_review(folder, facts), _audit_of(folder, facts))
 
 
 def _audit_of(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -198,11 +215,10 @@ def _audit_of(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any] | None:
     audit = read_audit(folder, facts)
     if audit is None and (folder / AUDIT).is_file():
         warnings.warn(
-            f"{folder / AUDIT} is about other rows than the result has now, and is left out of the card. Run "
-            "`synimpute "
-            f"audit {folder}` again.",
+            f"{folder / AUDIT} is about other rows than the result has now, and is left out of the card. Run again: "
+            f"`synimpute audit {folder}`.",
             SynimputeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return audit
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .errors import GeneratorError, MissingPackageError
+from .errors import GeneratorError, MissingPackageError, first_line
 from .seeding import digest
 
 __all__ = ["base_facts", "embedded_encoder", "load_model", "load_quietly", "model_digest", "resolve_model"]
@@ -117,8 +117,7 @@ def load_model(kind: str, source: str, **options: Any) -> Any:
     try:
         return load_quietly(getattr(transformers, kind).from_pretrained, source, **options)
     except (OSError, ValueError, KeyError) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise GeneratorError(f"The model {source!r} could not be loaded: {said[0]}") from error
+        raise GeneratorError(f"The model {source!r} could not be loaded: {first_line(error)}") from error
 
 
 def load_quietly(load: Any, *args: Any, **kwargs: Any) -> Any:

@@ -17,7 +17,7 @@ from .records import JUDGES, ClassPlan, Prompt, SyntheticRow
 from .seeding import canonical_json, digest
 from .validators import Panel, Validator, make_validator
 
-__all__ = ["EXAMPLES", "Recipe", "choose_examples", "originals_of", "rows_digest"]
+__all__ = ["EXAMPLES", "Recipe", "choose_examples", "originals_of", "rows_digest", "synthetic_of"]
 
 EXAMPLES = 5
 
@@ -44,6 +44,19 @@ def originals_of(rows: Any) -> Any:
     flags = rows.with_format("arrow")["is_synthetic"]
     kept = [position for position, flag in enumerate(flags.to_pylist()) if not flag]
     return rows.select(kept).remove_columns([name for name in (*PROVENANCE, JUDGES) if name in rows.column_names])
+
+
+def synthetic_of(rows: Any, text: str, label: str) -> Any:
+    """Return the synthetic rows of an imputed split, without the user's other columns, which are empty in them.
+
+    Args:
+        rows: a Dataset with the provenance columns.
+        text: the text column.
+        label: the label column.
+    """
+    flags = rows.with_format("arrow")["is_synthetic"].to_pylist()
+    ours = [name for name in rows.column_names if name in (text, label, *PROVENANCE, JUDGES)]
+    return rows.select([place for place, flag in enumerate(flags) if flag]).select_columns(ours)
 
 
 def choose_examples(rows: Iterable[SyntheticRow], names: Mapping[Any, str]) -> list[dict[str, str]]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ from .audit_facts import AUDIT, read_audit, write_audit
 from .cards import dataset_card, merge_metadata, metadata_of
 from .columns import Columns
 from .errors import DataError, PlanError
-from .facts import FACTS, REVIEW, read_facts, read_review
+from .facts import FACTS, MODEL_FORMAT, REVIEW, load_facts, read_facts, read_review
 from .journal import Journal
-from .mapping import PROVENANCE
-from .outputs import JOURNAL, MANIFEST, read_manifest, write_manifest, write_split
-from .records import JUDGES
+from .outputs import JOURNAL, MANIFEST, read_manifest, read_split, write_manifest, write_split
+from .provenance import synthetic_of
 from .version import __version__
 
 __all__ = ["JOURNALS", "Bundle", "Publication", "lay_out"]
@@ -92,7 +90,6 @@ class Bundle:
     card: Callable[[str], str]
     title: str
     needs_license: bool = True
-    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def lay_out(folder: Path, scratch: Path, how: Publication) -> Bundle:
@@ -151,7 +148,6 @@ def _result(folder: Path, scratch: Path, how: Publication) -> Bundle:
         owned=lambda path: path in named or shard.fullmatch(path) is not None,
         card=lambda card: dataset_card(facts, card, crossval, review, audit),
         title=f"{facts['title']}: {facts['outcome']['kept']} synthetic rows (synimpute_hf {__version__})",
-        facts=facts,
     )
 
 
@@ -166,26 +162,16 @@ def _asked(metadata: Mapping[str, Any], how: Publication) -> dict[str, Any]:
 
 def _write_rows(folder: Path, target: Path, facts: dict[str, Any], how: Publication) -> None:
     """Write the splits that are published, and what stands about them in the facts."""
-    from datasets import Dataset, Features
-
     said = facts["plan"]["settings"]
     columns = Columns(said["text"], said["label"], said["id"])
     splits = facts["splits"]
     facts["splits"] = {}
-    for name, split in splits.items():
+    for name in splits:
         if how.synthetic_only and name != facts["split"]:
             continue
-        paths = [str(folder / file["file"]) for file in split["files"]]
-        for path in paths:
-            if not Path(path).is_file():
-                raise DataError(f"{path} is missing: the folder is not whole. Run the same impute command again.")
-        rows = Dataset.from_parquet(
-            paths, features=Features.from_dict(facts["features"]), cache_dir=str(target.parent / "cache")
-        )
+        rows = read_split(folder, {**facts, "splits": splits}, name, target.parent / "cache")
         if how.synthetic_only:
-            flags = rows.with_format("arrow")["is_synthetic"].to_pylist()
-            kept = [name for name in rows.column_names if name in (columns.text, columns.label, *PROVENANCE, JUDGES)]
-            rows = rows.select([place for place, flag in enumerate(flags) if flag]).select_columns(kept)
+            rows = synthetic_of(rows, columns.text, columns.label)
             facts["features"] = rows.features.to_dict()
         facts["splits"][name] = write_split(rows, target, name, columns, int(how.largest_mb * 1e6))
     shutil.rmtree(target.parent / "cache", ignore_errors=True)
@@ -234,7 +220,13 @@ def _classifier(folder: Path, how: Publication) -> Bundle:
         raise PlanError("A classifier has no configurations, originals or journal: leave out those options.")
     paths = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
     files = {path: file for path, file in paths.items() if path != "README.md" and not LEFT_OUT.search(path)}
-    facts = _read_model_manifest(folder)
+    facts = load_facts(
+        folder / MANIFEST,
+        MODEL_FORMAT,
+        "kind",
+        what="a classifier's training",
+        again="Train with `synimpute train`, or in a Trainer script with SyntheticImputationCallback.",
+    )
     metadata = _asked(facts.get("metadata", {}), how)
     if how.dataset_id:
         metadata["dataset_id"] = how.dataset_id
@@ -248,25 +240,7 @@ def _classifier(folder: Path, how: Publication) -> Bundle:
         owned=lambda path: path in files or weights.fullmatch(path) is not None,
         card=lambda card: model_card(facts, card or own, crossval),
         title=f"Classifier trained with synthetic rows (synimpute_hf {__version__})",
-        facts=facts,
     )
-
-
-def _read_model_manifest(folder: Path) -> dict[str, Any]:
-    """Read the facts of a classifier's folder.
-
-    Raises:
-        DataError: there are none.
-    """
-    path = folder / MANIFEST
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}): a classifier is pushed with the facts of its training. Train with "
-            "`synimpute train`, or in a Trainer script with SyntheticImputationCallback."
-        ) from error
-    return dict(facts)
 
 
 def _plain(folder: Path, how: Publication) -> Bundle:

@@ -285,6 +285,7 @@ def run_job(path: str) -> None:
     """Be the process that cross-validates; ends with its parent, which holds the other end of standard input."""
 
     def end_with_parent() -> None:
+        """Wait until the parent is gone, and end."""
         os.read(0, 1)  # sys.stdin's own lock would be held while the interpreter ends
         os._exit(1)
 

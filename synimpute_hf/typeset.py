@@ -23,6 +23,7 @@ __all__ = [
     "md_list",
     "md_sheet",
     "rich_table",
+    "templates",
     "tex",
     "tex_sheet",
 ]
@@ -102,10 +103,10 @@ def md_list(items: Iterable[str]) -> str:
     return "\n".join(f"- {md(item)}" for item in items)
 
 
-def md_code(text: str) -> str:
-    """Return a command as a Markdown code block that nothing in it can close."""
+def md_code(text: str, language: str = "sh") -> str:
+    """Return a text as a Markdown code block that nothing in it can close."""
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
-    return f"{fence}sh\n{text}\n{fence}"
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 LATEX = {
@@ -186,6 +187,28 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     return file.getvalue()
 
 
+def templates(autoescape: bool, **filters: Any) -> Any:
+    """Return a sandboxed Jinja environment for ``model_cards/``, in which a missing value is an error.
+
+    Args:
+        autoescape: whether values are escaped as HTML.
+        **filters: further ones, by name.
+    """
+    from jinja2 import FunctionLoader, StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+
+    folder = resources.files("synimpute_hf.model_cards")
+    environment = SandboxedEnvironment(
+        loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(filters)
+    return environment
+
+
 def html_page_of(template: str, **values: Any) -> str:
     """Return a page that needs nothing else: no script, no address, figures inlined.
 
@@ -193,18 +216,9 @@ def html_page_of(template: str, **values: Any) -> str:
         template: a file name in ``model_cards/``.
         **values: what it needs; a missing one is an error.
     """
-    from jinja2 import FunctionLoader, StrictUndefined
-    from jinja2.sandbox import SandboxedEnvironment
     from markupsafe import Markup
 
-    folder = resources.files("synimpute_hf.model_cards")
-    environment = SandboxedEnvironment(
-        loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     # Our own drawing: matplotlib has escaped every text in it.
-    environment.filters.update(drawn=Markup, split_cell=lambda cell: cell.partition("\n"))
-    return environment.get_template(template).render(values, marks=MARKS)
+    environment = templates(autoescape=True, drawn=Markup, split_cell=lambda cell: cell.partition("\n"))
+    page: str = environment.get_template(template).render(values, marks=MARKS)
+    return page

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from importlib import resources
+from functools import lru_cache, partial
 from typing import Any
 
 import yaml
-from jinja2 import FunctionLoader, StrictUndefined
-from jinja2.sandbox import SandboxedEnvironment
 
 from ..errors import OutputError
 from ..facts import made_in_folds, number, words
-from ..typeset import md_cell
+from ..typeset import md_cell, md_code, templates
 
 __all__ = [
     "audit_view",
     "crossval_view",
-    "fenced",
     "merge_card",
     "merge_metadata",
     "metadata_of",
@@ -45,13 +41,6 @@ BY_CONFIG = ("configs", "dataset_info")
 SHOWN_PROTOCOLS = ("seed_aware", "nested", "holdout")
 
 
-def fenced(text: str) -> str:
-    """Return a text as a Markdown code block that nothing in it can close."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{text}\n{fence}"
-
-
 def _quoted(text: str) -> str:
     """Return a text as a Markdown quotation that shows just that."""
     safe = text.replace("&", "&amp;").replace("<", "&lt;")
@@ -61,16 +50,8 @@ def _quoted(text: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> SandboxedEnvironment:
-    folder = resources.files("synimpute_hf.model_cards")
-    environment = SandboxedEnvironment(
-        loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(cell=md_cell, fenced=fenced, quoted=_quoted, number=number)
-    return environment
+def _environment() -> Any:
+    return templates(False, cell=md_cell, fenced=partial(md_code, language="text"), quoted=_quoted, number=number)
 
 
 def render(template: str, **values: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .base import app, option, say
+from .base import app, hide_bars, option, say
 
 __all__ = ["audit"]
 
@@ -29,14 +29,12 @@ def audit(
     as_json: Annotated[bool, option("Print JSON instead of tables.", "--json")] = False,
 ) -> None:
     """Look at the synthetic texts beside the originals: told apart, copies, phrases, drift; alarms say what to do."""
-    import datasets
-
     from ..audit import audit as look
     from ..audit import closest_texts
     from ..audit_report import audit_tables, write_audit_report
     from ..outputs import write_card
 
-    datasets.disable_progress_bars()
+    hide_bars()
     facts = look(result, encoder=encoder, seed=seed)
     page = write_audit_report(output or result, facts, closest_texts(result, facts))
     if output is None:

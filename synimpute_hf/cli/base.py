@@ -23,6 +23,7 @@ __all__ = [
     "DataArgument",
     "Job",
     "app",
+    "hide_bars",
     "label_value",
     "option",
     "pairs",
@@ -164,11 +165,9 @@ class Job:
 
     def fitted(self, data: str, journal: Path | None = None) -> tuple[SyntheticImputer, dict[str, Any], str]:
         """Read DATA and fit; returns the imputer, the splits and the split that is imputed."""
-        import datasets
-
         from ..inputs import read_data
 
-        datasets.disable_progress_bars()
+        hide_bars()
         splits, split = read_data(data, self.split, self.config)
         imputer = self.imputer(journal).fit(splits, split=split)
         return imputer, splits, split
@@ -245,6 +244,15 @@ def _options_of(group: Any) -> list[inspect.Parameter]:
         )
         for field in fields(group)
     ]
+
+
+def hide_bars() -> None:
+    """Hide the libraries' own progress bars."""
+    import datasets
+    from huggingface_hub import utils
+
+    datasets.disable_progress_bars()
+    utils.disable_progress_bars()  # type: ignore[attr-defined]
 
 
 def say(*things: Any) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import PlanError
-from .base import DataArgument, Job, app, label_value, option, pairs, say, with_options
+from .base import DataArgument, Job, app, hide_bars, label_value, option, pairs, say, with_options
 
 if TYPE_CHECKING:
     from ..assembly import Amounts
@@ -57,11 +57,9 @@ class Setup:
 
     def read(self, data: str, job: Job) -> tuple[Any, dict[str, Any]]:
         """Read DATA; returns its rows, and the settings of a CrossValidation."""
-        import datasets
-
         from ..inputs import read_data
 
-        datasets.disable_progress_bars()
+        hide_bars()
         splits, split = read_data(data, job.split, job.config)
         settings = {
             "folds": self.folds,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .base import SHORT, app, option, say
+from .base import SHORT, app, hide_bars, option, say
 
 __all__ = ["push", "verify"]
 
@@ -47,7 +47,7 @@ def push(
     how = Publication(
         config, synthetic_only, journal, report, license, tuple(language or ()), dataset_id, largest_mb, space
     )
-    _hide_bars()
+    hide_bars()
     done = push_folder(
         folder,
         repo_id,
@@ -86,7 +86,7 @@ def verify(
     from ..tables import checks_table
     from ..verification import verify as check
 
-    _hide_bars()
+    hide_bars()
     checks = check(source, replay=replay, originals=originals, revision=revision)
     wrong = [entry for entry in checks if entry.passed is False]
     if as_json:
@@ -98,11 +98,3 @@ def verify(
         say(checks_table(checks), failed if wrong else passed)
     if wrong:
         raise typer.Exit(SHORT)
-
-
-def _hide_bars() -> None:
-    import datasets
-    from huggingface_hub import utils
-
-    datasets.disable_progress_bars()
-    utils.disable_progress_bars()  # type: ignore[attr-defined]

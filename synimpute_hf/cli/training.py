@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .base import app, option, say
+from .base import app, hide_bars, option, say
 
 __all__ = ["train"]
 
@@ -36,11 +36,9 @@ def train(
     as_json: Annotated[bool, option("Print the facts as JSON.", "--json")] = False,
 ) -> None:
     """Fine-tune one classifier on all rows of an imputed dataset, and write its model card."""
-    import datasets
-
     from ..finetune import fine_tune
 
-    datasets.disable_progress_bars()
+    hide_bars()
     facts = fine_tune(
         data,
         output,

@@ -130,6 +130,7 @@ def _belongs(judged: Sequence[Judgement]) -> dict[str, Any]:
     """Return the share of each kind of text that is judged to belong to the class; "unsure" is no yes."""
 
     def yes(item: Item, rating: Rating) -> float | None:
+        """Return 1 where the text was said to belong, else 0; None where nothing was said."""
         return None if rating.belongs is None else float(rating.belongs == "yes")
 
     kinds: dict[str, list[Judgement]] = {"synthetic": [], "original": [], "distractor": []}

@@ -70,10 +70,12 @@ class Judged(dict[str, float]):
     Attributes:
         reason: empty when every validator let it pass.
         by: the validator that rejected it.
+        case: what was judged, or None where no validator saw it.
     """
 
     reason: str = ""
     by: str = ""
+    case: Case | None = None
 
 
 class Panel:
@@ -108,12 +110,11 @@ class Panel:
     def find(self, case: Case) -> Judged:
         """Judge one case after those that were accepted; each figure is kept, up to the one that rejects it."""
         judged = Judged()
+        judged.case = case
         for validator in self.validators:
-            finding = self._found.get((validator.key, case)) if not validator.in_order else None
+            finding = self._found.pop((validator.key, case), None)
             if finding is None:
                 (finding,) = validator.judge([case])
-            if not validator.in_order:
-                self._found[validator.key, case] = finding
             if finding.figure is not None:
                 judged[validator.key] = finding.figure
             if finding.reason:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError, HubError, SynimputeError
+from ..errors import DataError, HubError, SynimputeError, first_line
 from ..inputs import read_data
 from ..outputs import JOURNAL, MANIFEST, read_manifest
 from ..provenance import Recipe, originals_of
@@ -20,6 +20,8 @@ from .replay import check_replay
 from .rows import check_files, check_plan, check_rows
 
 __all__ = ["Check", "verify"]
+
+DRAWS = "plan, draws, prompts and keys"
 
 
 def verify(
@@ -70,9 +72,8 @@ def _download(repo_id: str, revision: str | None, token: str | None, endpoint: s
             )
         )
     except (OSError, ValueError, httpx2.HTTPError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise HubError(
-            f"{repo_id!r} is no folder here, and as a dataset of the Hub it cannot be downloaded: {said}"
+            f"{repo_id!r} is no folder here, and as a dataset of the Hub it cannot be downloaded: {first_line(error)}"
         ) from error
 
 
@@ -97,11 +98,17 @@ def _config(folder: Path, place: Path, replay: bool, originals: str | None) -> I
         yield Check("data files can be read", False, _said(error))
         return
     yield from check_rows(result)
-    recipe, why = _recipe(result, originals)
-    if recipe is None:
-        yield Check("plan, draws, prompts and keys", None if not why else False, why or WITHOUT)
+    try:
+        parts = _originals(result, originals)
+        recipe = None if parts is None else Recipe.of(facts, *_apart(parts, facts["split"]))
+    except (SynimputeError, KeyError, TypeError, ValueError) as error:
+        parts = recipe = None
+        yield Check(DRAWS, False, _said(error))
     else:
-        yield from check_plan(result, recipe)
+        if recipe is None:
+            yield Check(DRAWS, None, "the originals are not here: name them with --originals")
+        else:
+            yield from check_plan(result, recipe)
     if (place / JOURNAL).is_file():
         yield from check_answers(result, recipe)
     else:
@@ -110,33 +117,23 @@ def _config(folder: Path, place: Path, replay: bool, originals: str | None) -> I
     yield from check_crossval(result)
     yield from check_audit(result)
     if replay:
-        yield from check_replay(result, recipe, originals)
+        yield from check_replay(result, recipe, parts)
 
 
-WITHOUT = "the originals are not here: name them with --originals"
+def _originals(result: Result, originals: str | None) -> dict[str, Any] | None:
+    """Return the originals by split: those of the dataset, or those that are named; None where there are none."""
+    if result.has_originals:
+        return {name: originals_of(rows) for name, rows in result.splits.items()}
+    return None if originals is None else read_data(originals, result.facts["split"])[0]
 
 
-def _recipe(result: Result, originals: str | None) -> tuple[Recipe | None, str]:
-    """Return how the rows were made, applied to the originals; else why that cannot be."""
-    facts = result.facts
-    try:
-        if result.has_originals:
-            parts = {name: originals_of(rows) for name, rows in result.splits.items()}
-        elif originals is None:
-            return None, ""
-        else:
-            parts, _ = read_data(originals, facts["split"])
-        return Recipe.of(facts, parts[facts["split"]], _others(parts, facts["split"])), ""
-    except (SynimputeError, KeyError, TypeError, ValueError) as error:
-        return None, _said(error)
-
-
-def _others(parts: Mapping[str, Any], split: str) -> dict[str, Any]:
-    return {name: part for name, part in parts.items() if name != split}
+def _apart(parts: Mapping[str, Any], split: str) -> tuple[Any, dict[str, Any]]:
+    """Return one split, and the others by name."""
+    return parts[split], {name: part for name, part in parts.items() if name != split}
 
 
 def _said(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return f"the facts lack {error}"
-    text = (str(error).strip().splitlines() or [""])[0]
+    text = first_line(error)
     return text if isinstance(error, DataError) else f"{type(error).__name__}: {text}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..columns import Columns
+from ..outputs import read_split
 
 __all__ = ["Check", "Result", "check", "compare"]
 
@@ -86,17 +86,14 @@ class Result:
     @classmethod
     def read(cls, folder: Path, place: Path, facts: Mapping[str, Any]) -> Result:
         """Read the data files."""
-        from datasets import Dataset, Features
+        from datasets import Features
 
         said = facts["plan"]["settings"]
         features = Features.from_dict(facts["features"])
-        splits = {}
-        for name, split in facts["splits"].items():
-            paths = [str(place / file["file"]) for file in split["files"]]
-            with tempfile.TemporaryDirectory() as cache:
-                splits[name] = Dataset.from_parquet(paths, cache_dir=cache, keep_in_memory=True)
-                if splits[name].features != features:
-                    raise ValueError(f"split {name!r} has other columns or types than the facts say")
+        splits = {name: read_split(place, facts, name) for name in facts["splits"]}
+        for name, rows in splits.items():
+            if rows.features != features:
+                raise ValueError(f"split {name!r} has other columns or types than the facts say")
         names = getattr(features[said["label"]], "names", None)
         columns = Columns(said["text"], said["label"], said["id"], tuple(names) if names else None)
         return cls(folder, place, facts, columns, splits)
@@ -107,9 +104,14 @@ class Result:
         return bool(self.facts.get("published", {"originals": True})["originals"])
 
     @cached_property
+    def listed(self) -> dict[str, list[dict[str, Any]]]:
+        """The rows of every split, by its name."""
+        return {name: rows.with_format(None).to_list() for name, rows in self.splits.items()}
+
+    @property
     def rows(self) -> list[dict[str, Any]]:
         """The rows of the imputed split."""
-        return self.splits[self.facts["split"]].with_format(None).to_list()  # type: ignore[no-any-return]
+        return self.listed[self.facts["split"]]
 
     @cached_property
     def synthetic(self) -> list[dict[str, Any]]:

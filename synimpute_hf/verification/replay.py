@@ -12,12 +12,11 @@ from typing import Any
 from ..errors import MissingPackageError, SynimputeError
 from ..generation import Generation
 from ..generators import make_generator
-from ..inputs import read_data
 from ..journal import Journal
-from ..mapping import PROVENANCE, Anchors, impute_batch
+from ..mapping import Anchors, impute_batch
 from ..outputs import JOURNAL, write_split
-from ..provenance import Recipe, originals_of
-from ..records import JUDGES, Outcome
+from ..provenance import Recipe, synthetic_of
+from ..records import Outcome
 from .base import Check, Result, check, compare
 
 __all__ = ["check_replay"]
@@ -25,12 +24,12 @@ __all__ = ["check_replay"]
 NAME = "replay"
 
 
-def check_replay(result: Result, recipe: Recipe | None, originals: str | None) -> Iterator[Check]:
+def check_replay(result: Result, recipe: Recipe | None, parts: Mapping[str, Any] | None) -> Iterator[Check]:
     """Judge the journal's answers again, build the rows from them, and compare files and account."""
     if not (result.place / JOURNAL).is_file():
         yield Check(NAME, False, "there is no journal to replay: publish it with --journal answers, or full")
         return
-    if recipe is None:
+    if recipe is None or parts is None:
         yield Check(NAME, False, "there are no originals to replay from: name them with --originals")
         return
     try:
@@ -38,7 +37,7 @@ def check_replay(result: Result, recipe: Recipe | None, originals: str | None) -
             yield from _check_validators(result, recipe)
             outcome = _generate(result, recipe, Path(scratch))
             yield compare(f"{NAME}: account", _account(result.facts["outcome"]), _account(outcome.to_dict()))
-            yield _compare_files(result, _write(result, recipe, outcome, originals, Path(scratch)))
+            yield _compare_files(result, _write(result, recipe, outcome, parts, Path(scratch)))
     except MissingPackageError as error:
         yield Check(NAME, None, str(error))
     except SynimputeError as error:
@@ -86,14 +85,9 @@ def _account(outcome: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _write(result: Result, recipe: Recipe, outcome: Outcome, originals: str | None, scratch: Path) -> dict[str, Any]:
+def _write(result: Result, recipe: Recipe, outcome: Outcome, parts: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
     """Write the rebuilt rows in as many files as there are."""
     facts = result.facts
-    if result.has_originals:
-        parts = {name: originals_of(rows) for name, rows in result.splits.items()}
-    else:
-        assert originals is not None
-        parts, _ = read_data(originals, facts["split"])
     judged = any(validator.learns for validator in recipe.validators)
     impute = partial(impute_batch, anchors=Anchors.of(recipe.originals, outcome.rows, judged))
     (scratch / "data").mkdir()
@@ -103,10 +97,7 @@ def _write(result: Result, recipe: Recipe, outcome: Outcome, originals: str | No
             impute, batched=True, cache_file_name=str(scratch / f"{name}.arrow"), new_fingerprint="replayed"
         )
         if not result.has_originals:
-            flags = rows.with_format("arrow")["is_synthetic"].to_pylist()
-            ours = (result.columns.text, result.columns.label, *PROVENANCE, JUDGES)
-            kept = [name for name in rows.column_names if name in ours]
-            rows = rows.select([place for place, flag in enumerate(flags) if flag]).select_columns(kept)
+            rows = synthetic_of(rows, result.columns.text, result.columns.label)
         written[name] = write_split(rows, scratch, name, result.columns, count=len(split["files"]))
     return written
 

@@ -43,7 +43,7 @@ def check_rows(result: Result) -> Iterator[Check]:
         if not len(rows) == split["rows"] == sum(file["rows"] for file in split["files"]):
             wrong.append(f"split {name!r} has {len(rows)} rows, the facts say {split['rows']}")
     yield check("rows and their digest", wrong, sum(map(len, result.splits.values())))
-    originals = [(name, row) for name, rows in result.splits.items() for row in _plain(rows) if not row["is_synthetic"]]
+    originals = [(name, row) for name, rows in result.listed.items() for row in rows if not row["is_synthetic"]]
     if not result.has_originals and originals:
         yield Check("originals left out", False, f"{len(originals)} originals are there all the same")
     yield check("originals and their ids", _original_problems(result, originals), len(originals))
@@ -52,10 +52,6 @@ def check_rows(result: Result) -> Iterator[Check]:
     names = {entry["label"]: entry["name"] for entry in facts["plan"]["classes"]}
     examples = choose_examples(_records(result), names) if set(_labels(result)) <= set(names) else []
     yield Check("example texts", examples == facts["examples"], f"{len(facts['examples'])} texts")
-
-
-def _plain(rows: Any) -> list[dict[str, Any]]:
-    return rows.with_format(None).to_list()  # type: ignore[no-any-return]
 
 
 def _labels(result: Result) -> list[Any]:
@@ -109,9 +105,8 @@ def _synthetic_problems(result: Result) -> Iterator[str]:
     yield from (
         f"class {name!r} has draw {number} {times} times" for (name, number), times in seen.items() if times > 1
     )
-    if any(
-        row["is_synthetic"] for name, rows in result.splits.items() if name != facts["split"] for row in _plain(rows)
-    ):
+    others = [row for name, rows in result.listed.items() if name != facts["split"] for row in rows]
+    if any(row["is_synthetic"] for row in others):
         yield "there are synthetic rows in a split that was not imputed"
 
 

@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).parents[2] / "synimpute_hf"
 # Rooms from the top down; rooms of one line are siblings. Imports point up only.
 ROOMS = [
     ["version", "errors", "tables"],
-    ["records", "facts", "audit_facts", "engines"],
-    ["seeding", "registry", "prices", "stats"],
+    ["records", "facts", "engines"],
+    ["seeding", "registry", "prices", "stats", "audit_facts"],
     ["shingles"],
     [
         "journal",
