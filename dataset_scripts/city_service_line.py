@@ -5,15 +5,8 @@ Run it with ``python -m synimpute_hf.dataset_scripts.city_service_line --output 
 
 from __future__ import annotations
 
-import csv
-import io
 import tempfile
-from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
-from typing import Any
-
-import datasets
 
 from . import base
 
@@ -26,51 +19,15 @@ CLASSES = {
     "roads": "the state, marking, use or closing of roads and cycle lanes",
     "waste": "bins, recycling, litter, bulky items and street cleaning",
 }
-CITATION = "Written for the project synimpute_hf, 2026."
 
 
-class CityServiceLine(base.LocalBuilder):
+class CityServiceLine(base.ShippedCorpus):
     """Builds the corpus from the csv file that comes with the package."""
 
-    VERSION = datasets.Version("1.0.0")
-
-    def _info(self) -> datasets.DatasetInfo:
-        prose = resources.files("synimpute_hf.dataset_scripts").joinpath("data/city_service_line.md")
-        return datasets.DatasetInfo(
-            description=prose.read_text(encoding="utf-8").strip(),
-            features=datasets.Features(
-                {
-                    "id": datasets.Value("string"),
-                    "text": datasets.Value("string"),
-                    "label": datasets.ClassLabel(names=sorted(CLASSES)),
-                }
-            ),
-            license="apache-2.0",
-            citation=CITATION,
-        )
-
-    def card(self) -> base.Card:
-        """Return what the card says beside the ``DatasetInfo``."""
-        return base.Card(
-            title="City service line (demo)",
-            language=("en",),
-            source="The texts come with the package.",
-            rights="Licence: Apache-2.0.",
-            annotations="machine-generated",
-            texts="machine-generated",
-        )
-
-    def sections(self) -> str:
-        """Return what each class means."""
-        return "## Classes\n\n" + "\n".join(f"- `{name}`: {meaning}" for name, meaning in CLASSES.items())
-
-    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
-        return [datasets.SplitGenerator(datasets.Split.TRAIN)]
-
-    def _generate_examples(self) -> Iterator[tuple[str, dict[str, str]]]:
-        source = resources.files("synimpute_hf.dataset_scripts").joinpath("data/city_service_line.csv")
-        for row in csv.DictReader(io.StringIO(source.read_text(encoding="utf-8"))):
-            yield row["id"], row
+    stem = "city_service_line"
+    classes = CLASSES
+    title = "City service line (demo)"
+    language = "en"
 
 
 def write_folder(output: Path) -> None:
@@ -79,8 +36,7 @@ def write_folder(output: Path) -> None:
     Args:
         output: folder; made when it is not there.
     """
-    with tempfile.TemporaryDirectory() as cache:
-        base.write_folder(CityServiceLine(cache_dir=cache), output)
+    base.write_shipped(CityServiceLine, output)
 
 
 def _main(output: base.Output = None, push_to_hub: base.PushToHub = None, public: base.Public = False) -> None:

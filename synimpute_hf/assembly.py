@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -340,6 +341,8 @@ def _write(whole: Assembly, arms: Sequence[Arm], writer: _Writer, enough: bool) 
         "generator": imputer.plan.generator,
         "needed": int(quota.wanted.sum()),
         "written": int(written.sum()),
+        "generated": sum(entry.generated for entry in outcome.classes),
+        "rejected": dict(sum((Counter(dict(entry.rejected)) for entry in outcome.classes), Counter())),
         "extra_for_folds": int((amounts - planned).sum()),
         "contrast": int(planned[quota.wanted == 0].sum()),
         "written_by_class": _by_name(base, written),

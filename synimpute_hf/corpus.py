@@ -21,7 +21,8 @@ IMPUTED = "imputed"
 CONTRAST = "contrast"
 HOLDOUT = "holdout"
 CEILING = "ceiling"
-"""Kinds of rows. A ``holdout`` row is only ever tested; a ``ceiling`` row is an original that only ever trains."""
+"""Kinds of rows. A ``holdout`` row is only ever tested; a ``ceiling`` row is an original that only ever trains, or
+also is tested, see ``Corpus.tested``."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Corpus:
         draws: ``(n,)`` number within class and kind; -1 for originals.
         groups: for each row a value of the user's group column, or None.
         rows: ``(n,)`` where each row stands in the dataset; -1 for rows that were added.
+        tested: the kinds of rows that folds test.
     """
 
     texts: tuple[str, ...]
@@ -72,6 +74,7 @@ class Corpus:
     draws: np.ndarray
     groups: tuple[Any, ...]
     rows: np.ndarray
+    tested: tuple[str, ...] = (ORIGINAL,)
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -22,12 +22,13 @@ from .fitstore import Finished, FitStore
 from .folds import PROTOCOLS, Fold, LeakCheck, check_no_leak, check_protocol
 from .imputer import SyntheticImputer
 from .metrics import score
+from .predictions import write_predictions
 from .sample import Sample, take_sample
 from .seeding import derive_seed, digest
 from .training import Task, decide, run_tasks
 from .version import versions
 
-__all__ = ["CrossValidation", "FitObserver"]
+__all__ = ["CrossValidation", "FitObserver", "plain_json"]
 
 FITS = "fits.sqlite"
 KEY_VERSION = 1  # raised when the same settings train in another way
@@ -81,6 +82,9 @@ class CrossValidation:
         groups: a column (document, author, debate) whose rows must stay on one side of every fold.
         holdout: share of the originals to set aside for ``holdout``, or a dataset of further originals.
         keep: how many originals of a class stay, by class; the others make the ``ceiling``.
+        keep_seed: seed of the choice of those that stay; None takes ``seed``.
+        full_test: whether folds test the originals that ``keep`` thins out, too: then scores with different numbers of
+            originals are of the same tested texts, at the prevalence of the whole data, on the same folds.
         text: the text column; None guesses.
         label: the label column; None guesses.
         id: a column with unique row ids.
@@ -106,6 +110,8 @@ class CrossValidation:
         groups: str | None = None,
         holdout: float | Any = None,
         keep: Mapping[str, int] | None = None,
+        keep_seed: int | None = None,
+        full_test: bool = False,
         text: str | None = None,
         label: str | None = None,
         id: str | None = None,
@@ -130,6 +136,7 @@ class CrossValidation:
             make_classifier(classifier)  # tells now what is wrong with it
         self.margin = margin
         self.groups, self.holdout, self.keep = groups, holdout, dict(keep or {})
+        self.keep_seed, self.full_test = keep_seed, full_test
         self.columns = {"text": text, "label": label, "id": id}
         self.missing_label = missing_label
         self.enough = enough
@@ -151,6 +158,7 @@ class CrossValidation:
         output: str | Path | None = None,
         observer: FitObserver | None = None,
         source: str = "",
+        predictions: bool = False,
     ) -> dict[str, Any]:
         """Write what is missing, make every fit that is not yet made, and return the facts.
 
@@ -161,6 +169,7 @@ class CrossValidation:
             output: folder for finished fits and for ``crossval.json``; None keeps nothing.
             observer: told of progress; None shows a bar where a person watches.
             source: name of the data, for the report.
+            predictions: whether ``output`` gets ``predictions.parquet``, too: what each fit said of each text.
 
         Returns:
             The facts of which reports and cards are made, JSON-able.
@@ -190,6 +199,8 @@ class CrossValidation:
         facts = self._facts(whole, classifier, records, source)
         if folder is not None:
             write_facts(folder, facts)
+            if predictions:
+                write_predictions(folder, records, whole.corpus)
         return facts
 
     def _sample(self, dataset: Any) -> Sample:
@@ -201,6 +212,8 @@ class CrossValidation:
             holdout=self.holdout,
             keep=self.keep,
             seed=self.seed,
+            keep_seed=self.keep_seed,
+            full_test=self.full_test,
         )
 
     def _split(self) -> dict[str, int]:
@@ -290,6 +303,8 @@ class CrossValidation:
                 "margin": self.margin,
                 "groups": self.groups,
                 "keep": self.keep,
+                "keep_seed": self.keep_seed,
+                "full_test": self.full_test,
                 "holdout": self.holdout if isinstance(self.holdout, (int, float)) else None,
                 "classifier": classifier.identity,
             },
@@ -298,7 +313,7 @@ class CrossValidation:
                 "originals": len(originals),
                 "twins": whole.links.twins,
                 "groups": len(np.unique(whole.links.group[originals])),
-                "prevalence": _prevalence(whole, shares[ORIGINAL]),
+                "prevalence": _prevalence(whole, corpus.counts(*corpus.tested)),
                 "holdout_prevalence": _prevalence(whole, shares[HOLDOUT]) if shares[HOLDOUT].any() else None,
             },
             "generation": whole.generation,
@@ -308,7 +323,7 @@ class CrossValidation:
             "calibration": None,
             "incomplete": None,
         }
-        return {name: _plain_json(value) for name, value in facts.items()}
+        return {name: plain_json(value) for name, value in facts.items()}
 
 
 def _plain(arm: Arm) -> bool:
@@ -370,12 +385,12 @@ def _prevalence(whole: Assembly, counts: np.ndarray) -> dict[str, float]:
     return {name: float(counts[code] / counts.sum()) for code, name in enumerate(whole.corpus.names)}
 
 
-def _plain_json(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
     """Return a value as JSON has it: nan and infinity are null."""
     if isinstance(value, Mapping):
-        return {str(key): _plain_json(part) for key, part in value.items()}
+        return {str(key): plain_json(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain_json(part) for part in value]
+        return [plain_json(part) for part in value]
     if hasattr(value, "item"):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -19,12 +19,15 @@ from .errors import MissingPackageError
 from .facts import PROTOCOLS, Findings, number, words
 
 __all__ = [
+    "BLUE",
+    "GREEN",
     "GREY",
     "INK",
     "VERMILLION",
     "WIDTH",
     "Drawing",
     "blank",
+    "curve",
     "dot_interval",
     "dot_rows",
     "inline_svg",
@@ -40,7 +43,9 @@ INK = "#202124"  # these two become the colours of the page when a figure is put
 PAPER = "#fffffe"
 GREY = "#80868b"
 VERMILLION = "#D55E00"
-BLUE, GREEN, ORANGE, SKY, PINK = "#0072B2", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
+BLUE = "#0072B2"
+GREEN = "#009E73"
+ORANGE, SKY, PINK = "#E69F00", "#56B4E9", "#CC79A7"
 CYCLE = (
     (GREY, "o", "-"),
     (VERMILLION, "D", "-"),
@@ -436,9 +441,9 @@ def _calibration(found: Findings) -> Iterator[Drawing]:
         x = [100 * e["share"] for e in rows]
         upper, lower = grid[0][column], grid[1][column]
         upper.plot(x, [e["augmented"] for e in rows], color=GREY, marker="o", markerfacecolor=PAPER, linestyle="--")
-        _curve(upper, x, rows, ("true", "true_low", "true_high"), VERMILLION, "D", "-")
+        curve(upper, x, rows, ("true", "true_low", "true_high"), VERMILLION, "D", "-")
         upper.set_ylabel("" if column else "F1")
-        _curve(lower, x, rows, ("overfitting", "low", "high"), INK, "s", "-")
+        curve(lower, x, rows, ("overfitting", "low", "high"), INK, "s", "-")
         lower.axhline(0, color=INK, linewidth=0.6)
         lower.axhline(0.04, color=VERMILLION, linewidth=0.8, linestyle=(0, (4, 3)))
         lower.set_ylabel("" if column else "overfitting")
@@ -468,7 +473,7 @@ def key_line(label: str, color: str, marker: str, line: Any, filled: bool = True
     )
 
 
-def _curve(
+def curve(
     axes: Any,
     x: Sequence[float],
     rows: Sequence[Mapping[str, Any]],
@@ -532,7 +537,7 @@ def _learning(runs: Sequence[Findings], name: str, stem: str) -> Drawing:
             color, marker, line = _arm_style(arms, arm)
             shift = step * (place - (len(arms) - 1) / 2)  # so that intervals don't hide each other
             keys = ("estimate", "low", "high")
-            _curve(axes, [x for x, _ in kept], [e for _, e in kept], keys, color, marker, line, shift)
+            curve(axes, [x for x, _ in kept], [e for _, e in kept], keys, color, marker, line, shift)
         axes.set(xlabel=f"originals of {words(name)}", ylabel=title, xticks=counts)
         axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.5)
     handles = [key_line(words(arm), *_arm_style(arms, arm)) for arm in arms]

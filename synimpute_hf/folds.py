@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .corpus import CEILING, HOLDOUT, Corpus
+from .corpus import CEILING, HOLDOUT, ORIGINAL, Corpus
 from .errors import DataError, LeakageError, PlanError, nearest
 from .seeding import derive_seed, normalise
 
@@ -226,8 +226,11 @@ def check_protocol(name: str) -> None:
 def _k_folds(corpus: Corpus, links: Links, folds: int, repeats: int, seed: int) -> Iterator[Fold]:
     from sklearn.model_selection import StratifiedGroupKFold
 
-    originals = corpus.originals
-    labels, groups = corpus.labels[originals], links.group[originals]
+    rows = _in_order(corpus)
+    labels, groups = corpus.labels[rows], links.group[rows]
+    if CEILING in corpus.tested:
+        _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+        groups = np.argsort(np.argsort(first))[inverse]  # numbered as they come, whichever of them are thinned out
     for code, name in enumerate(corpus.names):
         parts = len(np.unique(groups[labels == code]))
         if parts < folds:
@@ -241,8 +244,17 @@ def _k_folds(corpus: Corpus, links: Links, folds: int, repeats: int, seed: int) 
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=state)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The least populated class")
-            for number, (train, test) in enumerate(splitter.split(originals, labels, groups)):
-                yield Fold(repeat, number, originals[train], originals[test], none)
+            for number, (train, test) in enumerate(splitter.split(rows, labels, groups)):
+                trains = rows[train]
+                yield Fold(repeat, number, trains[corpus.kinds[trains] == ORIGINAL], rows[test], none)
+
+
+def _in_order(corpus: Corpus) -> np.ndarray:
+    """Return the rows that folds test; with ceiling rows among them, in an order that thinning does not change."""
+    rows = corpus.of_kind(*corpus.tested)
+    if CEILING not in corpus.tested:
+        return rows
+    return np.array(sorted(rows, key=lambda k: (corpus.forms[k], int(corpus.labels[k]), corpus.texts[k])))
 
 
 def _pooled_folds(corpus: Corpus, links: Links, folds: int, repeats: int, seed: int) -> Iterator[Fold]:

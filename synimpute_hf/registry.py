@@ -54,7 +54,7 @@ def read_settings(who: str, settings_class: type[S], options: Mapping[str, Any],
 
 def _files(room: str, suffix: str) -> dict[str, Any]:
     found = {}
-    for entry in resources.files(f"{PACKAGE}.{room}").iterdir():
+    for entry in resources.files(PACKAGE).joinpath(room).iterdir():
         name = entry.name.removesuffix(suffix)
         if entry.name.endswith(suffix) and not name.startswith("_") and name != "base":
             found[name] = entry

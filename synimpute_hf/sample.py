@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .corpus import CEILING, HOLDOUT, Corpus, Extra, read_corpus
+from .corpus import CEILING, HOLDOUT, ORIGINAL, Corpus, Extra, read_corpus
 from .errors import DataError, PlanError, nearest
 from .folds import link, make_folds
 from .seeding import derive_seed
@@ -44,6 +44,8 @@ def take_sample(
     holdout: float | Any = None,
     keep: Mapping[str, int] | None = None,
     seed: int = 0,
+    keep_seed: int | None = None,
+    full_test: bool = False,
 ) -> Sample:
     """Read the data, set a test set aside, and thin classes.
 
@@ -58,6 +60,8 @@ def take_sample(
             for it, in (0, 0.5]; None sets none aside.
         keep: how many originals of a class stay; the others become ``ceiling`` rows.
         seed: seed of both choices.
+        keep_seed: seed of the choice of originals that stay, where it should be another one.
+        full_test: whether folds test the thinned-out originals, too; they still train the ceiling alone.
 
     Raises:
         DataError: columns are missing, or there are too few rows.
@@ -86,13 +90,14 @@ def take_sample(
             raise DataError(f"The hold-out set has the class {sorted(unknown)[0]!r}, which the data do not have.")
         codes = [corpus.names.index(name) for name in given.names]
         aside += [replace(_as_extra(given, int(k), HOLDOUT), label=codes[given.labels[k]]) for k in given.originals]
-    thinned = _thin(corpus, rest, keep or {}, seed)
+    thinned = _thin(corpus, rest, keep or {}, seed if keep_seed is None else keep_seed)
     aside += [_as_extra(corpus, int(k), CEILING) for k in thinned]
     rest = np.setdiff1d(rest, thinned)
     originals = dataset.select(corpus.rows[rest].tolist())
     kept = read_corpus(originals, groups=groups, **options)
     codes = [corpus.names.index(name) for name in kept.names]
-    kept = replace(kept, names=corpus.names, labels=np.array(codes, dtype=np.int64)[kept.labels])
+    labels = np.array(codes, dtype=np.int64)[kept.labels]
+    kept = replace(kept, names=corpus.names, labels=labels, tested=(ORIGINAL, CEILING) if full_test else (ORIGINAL,))
     return Sample(kept.extended(aside), originals, columns, False)
 
 

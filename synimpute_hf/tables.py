@@ -15,6 +15,7 @@ __all__ = [
     "dollars",
     "duration",
     "estimate_line",
+    "estimates_table",
     "outcome_table",
     "paid_line",
     "plan_tables",
@@ -106,6 +107,23 @@ def estimate_line(estimate: Estimate) -> str:
         f"Takes: {estimate.calls:,} calls, more for rejected texts; about {estimate.prompt_tokens:,} prompt and "
         f"{estimate.answer_tokens:,} answer tokens (estimated); {time}; {cost}"
     )
+
+
+def estimates_table(estimates: Sequence[dict[str, Any]]) -> Any:
+    """Return what the runs of an experiment take, a line each.
+
+    Args:
+        estimates: with ``name``, ``texts``, ``calls``, ``seconds`` and ``cost_usd``.
+    """
+    from rich.text import Text
+
+    table = _table(("run", False), ("texts", True), ("calls", True), ("time", True), ("cost", True), title="To write")
+    for entry in estimates:
+        time = "unknown" if entry["seconds"] is None else duration(entry["seconds"])
+        cost = "unknown" if entry["cost_usd"] is None else dollars(entry["cost_usd"])
+        table.add_row(Text(entry["name"]), f"{entry['texts']:,}", f"{entry['calls']:,}", time, cost)
+    table.caption = "Texts that several runs share are counted in each and paid once."
+    return table
 
 
 def amounts_table(amounts: Amounts) -> Any:

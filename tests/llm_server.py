@@ -1,4 +1,6 @@
-"""Serves the embedded model by the OpenAI protocol on loopback: python tests/llm_server.py [--slots 8] [--threads 2].
+"""Serves a model by the OpenAI protocol on loopback: python tests/llm_server.py [--slots 8] [--threads 2].
+
+The embedded one, or another GGUF file: --weights FILE --alias NAME.
 
 Prints its address on the first line. With --api-key, calls without that key get status 401.
 """
@@ -29,6 +31,8 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--api-key", default="")
+    parser.add_argument("--weights", type=Path, default=weights())
+    parser.add_argument("--alias", default="smollm2")
     options = parser.parse_args()
     port = options.port
     if not port:
@@ -36,14 +40,14 @@ def main():
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
     params = xllamacpp.CommonParams()
-    params.model.path = str(weights())
+    params.model.path = str(options.weights)
     params.n_parallel = options.slots
     params.n_ctx = 2048 * options.slots
     params.cpuparams.n_threads = options.threads
     params.hostnames = ["127.0.0.1"]
     params.port = port
     params.use_jinja = True
-    params.model_alias = {"smollm2"}
+    params.model_alias = {options.alias}
     if options.api_key:
         params.api_keys = [options.api_key]
     server = xllamacpp.Server(params)

@@ -10,10 +10,21 @@ from typing import Any
 import typer
 
 from ..errors import FewOriginalsWarning, SynimputeError, SynimputeWarning
-from . import auditing, evaluating, imputing, reviewing, sharing, training
+from . import auditing, estimating, evaluating, experimenting, imputing, reviewing, sharing, training
 from .base import INTERRUPTED, WRONG, app
 
-__all__ = ["app", "auditing", "evaluating", "imputing", "main", "reviewing", "sharing", "training"]
+__all__ = [
+    "app",
+    "auditing",
+    "estimating",
+    "evaluating",
+    "experimenting",
+    "imputing",
+    "main",
+    "reviewing",
+    "sharing",
+    "training",
+]
 
 _SHOWN: set[str] = set()
 

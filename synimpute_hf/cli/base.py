@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
@@ -22,7 +23,10 @@ __all__ = [
     "WRONG",
     "DataArgument",
     "Job",
+    "OutputOption",
+    "Setup",
     "app",
+    "data_name",
     "hide_bars",
     "label_value",
     "option",
@@ -59,6 +63,9 @@ def option(help_text: str, *names: str) -> Any:
     return typer.Option(*names, help=help_text, show_default=False)
 
 
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder of finished fits, facts and report.")]
+
+
 @dataclass(frozen=True)
 class Job:
     """The options that all commands share. Each field is one option."""
@@ -74,7 +81,7 @@ class Job:
         option("Instead of --target: auto, minority, 'not majority', 'not minority', all, a number, or CLASS=ROWS,..."),
     ] = None
     prompt: Annotated[
-        str | None, option("general (default), sentences, messages, speeches, or a YAML file of your own.")
+        str | None, option("general (default), sentences, messages, speeches, nachrichten, or a YAML file of your own.")
     ] = None
     category_description: Annotated[
         list[str] | None, option("Codebook definition of a class, CLASS=TEXT; may be repeated.")
@@ -173,6 +180,79 @@ class Job:
         return imputer, splits, split
 
 
+@dataclass(frozen=True)
+class Setup:
+    """The options that crossval and calibrate share. Each field is one option."""
+
+    folds: Annotated[int, option("Parts of one repeat (default 10).")] = 10
+    repeats: Annotated[int, option("How often the originals are split anew (default 10).")] = 10
+    classifier: Annotated[
+        str,
+        option(
+            "linear (default: logistic regression on embeddings), linear:ENCODER, "
+            "transformers:MODEL,preset=paper-short; without a model the encoder that comes with a pip package."
+        ),
+    ] = "linear"
+    groups: Annotated[
+        str | None, option("Column (document, author, debate) whose rows stay on one side of a fold.")
+    ] = None
+    keep: Annotated[
+        list[str] | None,
+        option("Thin a class to so many originals, CLASS=ROWS; the rest make the ceiling. May be repeated."),
+    ] = None
+    holdout: Annotated[
+        str | None,
+        option("Test set for the protocol holdout: a share to set aside (0.2), a split of DATA, or a file."),
+    ] = None
+    full_test: Annotated[
+        bool,
+        option(
+            "Let folds test the thinned-out originals, too, so that scores with other numbers of originals compare.",
+            "--full-test",
+        ),
+    ] = False
+    margin: Annotated[float, option("Largest difference of a score that does not matter (default 0.02).")] = 0.02
+    extra: Annotated[
+        bool,
+        typer.Option("--extra/--no-extra", help="Write more texts than the target asks for, enough for every fold."),
+    ] = True
+    jobs: Annotated[int | None, option("Fits at a time; by default one a core, or all that a cluster has.")] = None
+    backend: Annotated[str, option("Where fits run: loky (processes, the default), ray or dask.")] = "loky"
+
+    def read(self, data: str, job: Job) -> tuple[Any, dict[str, Any]]:
+        """Read DATA; returns its rows, and the settings of a CrossValidation."""
+        from ..inputs import read_data
+
+        hide_bars()
+        splits, split = read_data(data, job.split, job.config)
+        settings = {
+            "folds": self.folds,
+            "repeats": self.repeats,
+            "seed": job.seed,
+            "classifier": self.classifier,
+            "groups": self.groups,
+            "keep": {name: _whole(rows) for name, rows in pairs(self.keep or [], "--keep").items()},
+            "holdout": self._holdout(splits),
+            "full_test": self.full_test,
+            "margin": self.margin,
+            "enough": self.extra,
+            "jobs": self.jobs,
+            "missing_label": label_value(job.missing_label),
+            **{name: getattr(job, name) for name in ("text", "label", "id")},
+        }
+        return splits[split], settings
+
+    def _holdout(self, splits: dict[str, Any]) -> Any:
+        from ..inputs import read_data
+
+        if self.holdout is None or re.fullmatch(r"\d*\.?\d+", self.holdout):
+            return None if self.holdout is None else float(self.holdout)
+        if self.holdout in splits:
+            return splits[self.holdout]
+        others, split = read_data(self.holdout)
+        return others[split]
+
+
 def _strategy(text: str | None) -> Any:
     """Read --sampling-strategy: a word, a number, or CLASS=ROWS,…"""
     if text is None:
@@ -197,6 +277,12 @@ def pairs(items: list[str], option: str) -> dict[str, str]:
             raise PlanError(f"{option} expects CLASS=…, got {item!r}.")
         found[name.strip()] = value.strip()
     return found
+
+
+def _whole(text: str) -> int:
+    if not text.isdigit():
+        raise PlanError(f"--keep expects CLASS=ROWS with a whole number, got {text!r}.")
+    return int(text)
 
 
 def label_value(text: str) -> str | int | None:
@@ -253,6 +339,11 @@ def hide_bars() -> None:
 
     datasets.disable_progress_bars()
     utils.disable_progress_bars()  # type: ignore[attr-defined]
+
+
+def data_name(data: str) -> str:
+    """Return what a report calls DATA: a file's or folder's name, or the Hub id."""
+    return Path(data).name if Path(data).exists() else data
 
 
 def say(*things: Any) -> None:

@@ -6,86 +6,19 @@ import json
 import re
 import shlex
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import PlanError
-from .base import DataArgument, Job, app, hide_bars, label_value, option, pairs, say, with_options
+from .base import DataArgument, Job, OutputOption, Setup, app, data_name, option, say, with_options
 
 if TYPE_CHECKING:
     from ..assembly import Amounts
 
 __all__ = ["calibrate", "crossval", "report"]
-
-OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder of finished fits, facts and report.")]
-
-
-@dataclass(frozen=True)
-class Setup:
-    """The options that crossval and calibrate share. Each field is one option."""
-
-    folds: Annotated[int, option("Parts of one repeat (default 10).")] = 10
-    repeats: Annotated[int, option("How often the originals are split anew (default 10).")] = 10
-    classifier: Annotated[
-        str,
-        option(
-            "linear (default: logistic regression on embeddings), linear:ENCODER, "
-            "transformers:MODEL,preset=paper-short; without a model the encoder that comes with a pip package."
-        ),
-    ] = "linear"
-    groups: Annotated[
-        str | None, option("Column (document, author, debate) whose rows stay on one side of a fold.")
-    ] = None
-    keep: Annotated[
-        list[str] | None,
-        option("Thin a class to so many originals, CLASS=ROWS; the rest make the ceiling. May be repeated."),
-    ] = None
-    holdout: Annotated[
-        str | None,
-        option("Test set for the protocol holdout: a share to set aside (0.2), a split of DATA, or a file."),
-    ] = None
-    margin: Annotated[float, option("Largest difference of a score that does not matter (default 0.02).")] = 0.02
-    extra: Annotated[
-        bool,
-        typer.Option("--extra/--no-extra", help="Write more texts than the target asks for, enough for every fold."),
-    ] = True
-    jobs: Annotated[int | None, option("Fits at a time; by default one a core, or all that a cluster has.")] = None
-    backend: Annotated[str, option("Where fits run: loky (processes, the default), ray or dask.")] = "loky"
-
-    def read(self, data: str, job: Job) -> tuple[Any, dict[str, Any]]:
-        """Read DATA; returns its rows, and the settings of a CrossValidation."""
-        from ..inputs import read_data
-
-        hide_bars()
-        splits, split = read_data(data, job.split, job.config)
-        settings = {
-            "folds": self.folds,
-            "repeats": self.repeats,
-            "seed": job.seed,
-            "classifier": self.classifier,
-            "groups": self.groups,
-            "keep": {name: _whole(rows) for name, rows in pairs(self.keep or [], "--keep").items()},
-            "holdout": self._holdout(splits),
-            "margin": self.margin,
-            "enough": self.extra,
-            "jobs": self.jobs,
-            "missing_label": label_value(job.missing_label),
-            **{name: getattr(job, name) for name in ("text", "label", "id")},
-        }
-        return splits[split], settings
-
-    def _holdout(self, splits: dict[str, Any]) -> Any:
-        from ..inputs import read_data
-
-        if self.holdout is None or re.fullmatch(r"\d*\.?\d+", self.holdout):
-            return None if self.holdout is None else float(self.holdout)
-        if self.holdout in splits:
-            return splits[self.holdout]
-        others, split = read_data(self.holdout)
-        return others[split]
 
 
 def _finish(output: Path, facts: dict[str, Any], as_json: bool) -> None:
@@ -103,19 +36,9 @@ def _finish(output: Path, facts: dict[str, Any], as_json: bool) -> None:
     say(*tables(facts), *facts.get("advice", ()), f"Report: {files[0]}   Facts: {output / FACTS}")
 
 
-def _whole(text: str) -> int:
-    if not text.isdigit():
-        raise PlanError(f"--keep expects CLASS=ROWS with a whole number, got {text!r}.")
-    return int(text)
-
-
 def _listed(text: str) -> list[str]:
     """Split at commas, but not at those between an arm's own options."""
     return [part.strip() for part in re.split(r",(?![A-Za-z_]\w*=)", text) if part.strip()]
-
-
-def _name(data: str) -> str:
-    return Path(data).name if Path(data).exists() else data
 
 
 def _amounts(amounts: Amounts, as_json: bool) -> None:
@@ -149,6 +72,9 @@ def crossval(
         bool, typer.Option("--inflation/--no-inflation", help="Measure 'imputed' the paper's way, too.")
     ] = True,
     plan_only: Annotated[bool, typer.Option("--plan", help="Show how many texts would be written, and stop.")] = False,
+    predictions: Annotated[
+        bool, option("Write predictions.parquet, too: what each fit said of each tested text.", "--predictions")
+    ] = False,
 ) -> None:
     """Compare ways to train by cross-validation without a leak. Run again with more arms: only what is new runs."""
     from ..arms import DEFAULT_ARMS
@@ -165,7 +91,7 @@ def crossval(
     if plan_only:
         return
     with engine(setup.backend, setup.jobs):
-        facts = validation.run(rows, impute, output, source=_name(data))
+        facts = validation.run(rows, impute, output, source=data_name(data), predictions=predictions)
     _finish(output, facts, job.as_json)
 
 
@@ -190,9 +116,39 @@ def calibrate(
     output.mkdir(parents=True, exist_ok=True)
     with engine(setup.backend, setup.jobs):
         facts = curve(
-            rows, job.imputer(output / "journal.sqlite"), shares=parts, output=output, source=_name(data), **settings
+            rows,
+            job.imputer(output / "journal.sqlite"),
+            shares=parts,
+            output=output,
+            source=data_name(data),
+            **settings,
         )
     _finish(output, facts, job.as_json)
+
+
+def _methods(folders: list[Path]) -> str:
+    """Return the paragraph of one cross-validation, one result, or of both, wherever they lie."""
+    from ..facts import FACTS, read_facts
+    from ..methods import methods_paragraph
+    from ..outputs import MANIFEST, read_manifest
+
+    compared = [folder for folder in folders if folder.is_file() or (folder / FACTS).is_file()]
+    imputed = [folder for folder in folders if (folder / MANIFEST).is_file()]
+    for found, file in ((compared, FACTS), (imputed, MANIFEST)):
+        if len(found) > 1:
+            raise PlanError(
+                f"--methods writes about one run: expected one folder with {file}, got "
+                f"{', '.join(map(str, found))}. Name one of them."
+            )
+    for folder in folders:
+        if folder not in compared and folder not in imputed:
+            raise PlanError(
+                f"{folder} holds neither {FACTS} nor {MANIFEST}: name a folder that `synimpute crossval` or "
+                "`synimpute impute` has written."
+            )
+    return methods_paragraph(
+        read_facts(compared[0]) if compared else None, read_manifest(imputed[0]) if imputed else None
+    )
 
 
 @app.command()
@@ -202,8 +158,18 @@ def report(
     formats: Annotated[
         str, typer.Option("--formats", help="Of html, md, tex, csv, png, svg.")
     ] = "html,md,tex,csv,png,svg",
+    methods: Annotated[
+        bool,
+        typer.Option(
+            "--methods",
+            help="Print a paragraph for a methods section instead; FOLDERS: of crossval, of impute, or one of each.",
+        ),
+    ] = False,
 ) -> None:
     """Write tables, figures and one self-contained page; with several runs, a learning curve besides."""
+    if methods:
+        typer.echo(_methods(folders), nl=False)
+        return
     from ..report import read_facts, tables, write_report
 
     found = [read_facts(folder) for folder in folders]

@@ -26,9 +26,11 @@ class ReplaySettings(Settings):
 
     Attributes:
         generator: name of the generator to replay, when the journal holds answers of several.
+        temperature: the sampling temperature to replay, when the journal holds answers at several.
     """
 
     generator: str | None = None
+    temperature: float | None = None
 
 
 class ReplayGenerator(Generator):
@@ -44,10 +46,12 @@ class ReplayGenerator(Generator):
     @cached_property
     def identity(self) -> dict[str, Any]:  # type: ignore[override]
         """The recorded identity, word for word."""
-        wanted = self.settings.generator
+        wanted, heat = self.settings.generator, self.settings.temperature
         with Journal(self._path, create=False) as journal:
             recorded = journal.generators()
         found = [entry for entry in recorded if wanted in (None, entry["name"])]
+        if heat is not None and len(found) > 1:
+            found = [entry for entry in found if entry["parameters"].get("temperature") == heat]
         if len(found) == 1:
             return found[0]
         names = [entry["name"] for entry in recorded]

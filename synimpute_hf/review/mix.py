@@ -24,7 +24,7 @@ from ..errors import DataError, PlanError
 from ..seeding import digest, normalise
 from .base import Item, Mix
 
-__all__ = ["draw_mix", "shown_text"]
+__all__ = ["draw_mix", "item_ids", "letters", "shown_text"]
 
 LEAST = 4
 # No vowel, so that no word comes out, and no digit, so that no spreadsheet takes an id for a number or a date.
@@ -74,11 +74,11 @@ def draw_mix(folder: Path, facts: Mapping[str, Any], n: int = 40, seed: int = 0)
             f"{folder} has no class with both originals and synthetic texts in its split {facts['split']!r}: there is "
             "nothing to review. Run `synimpute impute` first."
         )
-    sheet = _letters(digest("review", rows, n, seed), 8)
+    sheet = letters(digest("review", rows, n, seed), 8)
     wanted = max(1, 2 * n // 5) if pools.others else n // 2
     chosen = [*pools.pairs(wanted), *pools.distractors(n - 2 * wanted)]
     chosen.sort(key=lambda pair: digest("order", sheet, pair[0], pair[1].row_id))
-    ids = _ids(sheet, len(chosen))
+    ids = item_ids(sheet, len(chosen))
     items = tuple(
         Item(id, asked, row.name, row.synthetic, row.row_id, row.text)
         for id, (asked, row) in zip(ids, chosen, strict=True)
@@ -166,19 +166,20 @@ def _read_rows(folder: Path, facts: Mapping[str, Any]) -> Iterator[_Row]:
                 yield _Row(names[label], synthetic, row_id, shown)
 
 
-def _letters(hexadecimal: str, count: int) -> str:
-    number, letters = int(hexadecimal, 16), ""
+def letters(hexadecimal: str, count: int) -> str:
+    """Return so many letters that depend on a digest, for the id of a sheet or an item."""
+    number, found = int(hexadecimal, 16), ""
     for _ in range(count):
         number, rest = divmod(number, len(LETTERS))
-        letters += LETTERS[rest]
-    return letters
+        found += LETTERS[rest]
+    return found
 
 
-def _ids(sheet: str, count: int) -> list[str]:
+def item_ids(sheet: str, count: int) -> list[str]:
     """Return ids that depend on the sheet and the place in it, and on no text."""
     found: dict[str, None] = {}
     turn = 0
     while len(found) < count:
-        found[_letters(digest("item", sheet, turn), 6)] = None
+        found[letters(digest("item", sheet, turn), 6)] = None
         turn += 1
     return list(found)

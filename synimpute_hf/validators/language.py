@@ -14,7 +14,7 @@ from pydantic import Field
 from ..errors import MissingPackageError, SynimputeWarning
 from .base import Case, Finding, Reference, Settings, Validator
 
-__all__ = ["PLUGIN", "LanguageSettings", "LanguageValidator"]
+__all__ = ["PLUGIN", "LanguageSettings", "LanguageValidator", "load_detector"]
 
 OTHER = "another language"
 RARE = 0.02
@@ -46,6 +46,22 @@ class LanguageSettings(Settings):
     least: Annotated[float, Field(gt=0, lt=1)] = 0.01
 
 
+def load_detector() -> Any:
+    """Return the detector of languages: ``classify(text)`` gives the likeliest language and its probability.
+
+    Raises:
+        MissingPackageError: py3langid is not installed.
+    """
+    try:
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            "The validator 'language' needs py3langid. Install it with: pip install \"synimpute-hf[quality]\""
+        ) from error
+    # One of our own: the module's has settings that others may change.
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
 class LanguageValidator(Validator):
     """py3langid: naive Bayes over byte n-grams, 139 languages, 5 MB, without a network; the same answer each time."""
 
@@ -62,14 +78,7 @@ class LanguageValidator(Validator):
         Raises:
             MissingPackageError: py3langid is not installed.
         """
-        try:
-            from py3langid.langid import MODEL_FILE, LanguageIdentifier
-        except ModuleNotFoundError as error:
-            raise MissingPackageError(
-                "The validator 'language' needs py3langid. Install it with: pip install \"synimpute-hf[quality]\""
-            ) from error
-        # One of our own: the module's has settings that others may change.
-        self._detector = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        self._detector = load_detector()
         self._asked = self._code(reference.language)
         self._own = {name: self._languages(texts) for name, texts in reference.texts.items()}
 

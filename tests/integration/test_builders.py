@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 from synimpute_hf.dataset_scripts import base
 from synimpute_hf.dataset_scripts.banking77 import NAMES, Banking77
+from synimpute_hf.dataset_scripts.buergertelefon import Buergertelefon
 from synimpute_hf.dataset_scripts.city_service_line import CityServiceLine
 from synimpute_hf.dataset_scripts.coders import Rule, agreement, most_frequent
 from synimpute_hf.dataset_scripts.hand_coded import HandCoded
@@ -114,6 +115,7 @@ def test_all_ways_to_read_a_builder_give_the_same_rows(tmp_path):
         nostalgic_at_least_3=[0, 1])  # fmt: skip
     builders = {
         "city": lambda cache: CityServiceLine(cache_dir=cache),
+        "german": lambda cache: Buergertelefon(cache_dir=cache),
         "coded": lambda cache: built(tmp_path, cache_dir=cache, coders="anna,ben,carla", test_share=0.25),
         "nostalgia": lambda cache: PoliticalNostalgia(
             cache_dir=cache, config_name="at_least_1", data_dir=str(tmp_path / "nostalgia.csv")
@@ -138,6 +140,12 @@ def test_all_ways_to_read_a_builder_give_the_same_rows(tmp_path):
         assert builder.info.license
         found[name] = prepared
     assert found["city"]["train"].num_rows == 401
+    german = found["german"]["train"]
+    assert Counter(german.features["label"].int2str(german["label"])) == {
+        "amt": 67, "gruen": 67, "hitze": 60, "verkehr": 67
+    }  # fmt: skip
+    assert len(set(german["text"])) == 261
+    assert yaml.safe_load((tmp_path / "german" / "README.md").read_text().split("---\n")[1])["language"] == ["de"]
     assert found["nostalgia"]["train"].to_list()[0] == {
         "id": "a", "text": TEXTS[0], "label": 1, "year": 2007, "countryname": "Ock", "cmp_code": None,
         "manifesto_id": "1 2007-03-18", "nostalgic_at_least_1": 1, "nostalgic_at_least_3": 0,

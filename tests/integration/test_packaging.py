@@ -1,13 +1,14 @@
 """The wheel holds what a user needs, and the examples run as they stand."""
 
 import importlib.util
-import shlex
+import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from code_blocks import code_blocks, command_lines, run_command
 from hub import HubServer
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,15 @@ def wheel(tmp_path_factory):
     subprocess.run(command, check=True, capture_output=True)
     (path,) = folder.glob("*.whl")
     return path
+
+
+def test_the_wheel_holds_every_file_of_the_package(wheel):
+    """An installed copy beside it (an editable one) would serve what a wheel lacks, and no import would fail."""
+    there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "synimpute_hf").rglob("*.py")}
+    for folder in ("dataset_scripts", "model_cards"):
+        there |= {f"synimpute_hf/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / folder).glob("*.*")}
+    with zipfile.ZipFile(wheel) as archive:
+        assert there - set(archive.namelist()) == set()
 
 
 def test_the_wheel_works_without_the_repository(wheel, tmp_path):
@@ -84,7 +94,8 @@ def test_the_readme_is_true(hub, tmp_path):
     environment = hub.environment(tmp_path / "hf")
     # Texts that differ enough to stand in different folds.
     pd.DataFrame(coded({"memory": 60, "health": 90})).to_csv(tmp_path / "texts.csv", index=False)
-    block, compared, trainer, shared = (part.split("```")[0] for part in readme.split("```python\n")[1:])
+    blocks = code_blocks(readme)
+    block, compared, trainer, shared = (each.code for each in blocks if each.language == "python")
     assert 'generator="local"' in block
     assert 'classifier="linear"' in compared
     compile(trainer, "README.md", "exec")  # examples/trainer.py is what runs
@@ -97,23 +108,28 @@ def test_the_readme_is_true(hub, tmp_path):
     sheet = pd.read_csv(tmp_path / "texts.csv")
     sheet.assign(anna=sheet.label, ben=sheet.label).drop(columns="label").to_csv(tmp_path / "coded.csv", index=False)
     (tmp_path / "codebook.csv").write_text("code,name,description\nmemory,memory,the past\nhealth,health,clinics\n")
-    for line in readme.splitlines():
-        if line.startswith("python -m synimpute_hf."):
-            done = subprocess.run([sys.executable, *line.split()[1:]], capture_output=True, text=True, cwd=tmp_path)
-            assert done.returncode == 0, done.stderr
+    said = ("nostalgic", "other")
+    rows = [
+        (f"text {k}", said[k % 3 > 0], said[k % 5 > 0] if k % 2 else None, 2000 + k % 20, k % 7) for k in range(600)
+    ]
+    corpus = pd.DataFrame(rows, columns=["text", "machine", "hand", "year", "votes"])
+    corpus.to_csv(tmp_path / "corpus.csv", index=False)
+    lines = [words for each in blocks if each.language == "bash" for words in command_lines(each.code)]
+    assert len(lines) > 15
+    for words in lines:
+        if words[0] == "python":
+            run_command(words, tmp_path, os.environ)
         # Those with servers run in test_openai.py and test_real_server.py.
-        if line.startswith("synimpute ") and "openai:" not in line:
-            words = shlex.split(line, comments=True)
+        elif not any("openai:" in word for word in words):
             more = (
-                [] if words[1] in ("audit", "report", "train", "push", "review", "verify") else ["--generator", "echo"]
+                []
+                if words[1] in ("audit", "estimate", "report", "train", "push", "review", "verify")
+                else ["--generator", "echo"]
             )
-            more += ["--folds", "3", "--repeats", "1"] if words[1] in ("crossval", "calibrate") else []
+            more += ["--folds", "3", "--repeats", "1"] if words[1] in ("crossval", "calibrate", "experiment") else []
             if "transformers,train_layers=1" in words:
                 more += ["--classifier", "transformers,train_layers=1,epochs=0.1"]
-            done = subprocess.run(
-                [sys.executable, "-m", "synimpute_hf", *words[1:], *more],
-                capture_output=True, text=True, cwd=tmp_path, env=environment)  # fmt: skip
-            assert done.returncode == 0, done.stdout + done.stderr
+            run_command(words, tmp_path, environment, more)
     assert (tmp_path / "imputed" / "synimpute.json").is_file()
     assert (tmp_path / "compared" / "report.html").is_file()
     assert "seed-aware 1 x 3 cross-validation" in (tmp_path / "model" / "README.md").read_text()

@@ -21,6 +21,7 @@ ROOMS = [
         "openai_wire",
         "pretrained",
         "fitstore",
+        "learning",
         "sheets",
         "diversity",
     ],
@@ -30,16 +31,20 @@ ROOMS = [
     ["generation", "mapping", "folds", "training"],
     ["progress", "arms", "two_sample"],
     ["imputer", "sample", "provenance", "trainer_sets"],
-    ["assembly", "findings"],
+    ["assembly", "findings", "estimation"],
+    ["predictions"],
     ["crossval"],
     ["calibration", "figures", "trainer_crossval"],
-    ["inputs", "cards", "report", "audit_report"],
+    ["inputs", "cards", "report", "audit_report", "experiment_report", "coding", "estimate_report", "methods"],
     ["callback", "outputs"],
     ["publishing", "audit"],
     ["finetune", "hub", "review", "verification"],
+    ["experiments"],
     ["cli", "__init__"],
     ["__main__"],
 ]
+# The one is the other on fewer classes, or in another language.
+KIN = {("finegrained.py", "threshold"), ("multilingual.py", "prompt")}
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -65,7 +70,11 @@ def imported_rooms(path):
             for name in names:
                 home = path.parent.name if inner else name.split(".")[0]
             # A door opens on all of its rooms.
-            if not (path.name == "__init__.py" and inner and home in ("cli", "cards", "review", "verification")):
+            if not (
+                path.name == "__init__.py"
+                and inner
+                and home in ("cli", "cards", "experiments", "review", "verification")
+            ):
                 yield home, name, node.lineno
 
 
@@ -74,7 +83,7 @@ def test_imports_point_up(path):
     room = room_of(path)
     for other, name, line in imported_rooms(path):
         if other == room:
-            assert name == "base", f"{path.name}:{line} imports its sibling {name}"
+            assert name == "base" or (path.name, name) in KIN, f"{path.name}:{line} imports its sibling {name}"
         elif other != "version":
             assert LEVEL[other] < LEVEL[room], f"{path.name}:{line}: {room} imports {other}, which is not above it"
 

@@ -37,8 +37,8 @@ def render(name, form, draw, **kwargs):
     return Renderer(load_prompt(name), form, "id", **kwargs).render(draw)
 
 
-def test_the_four_prompts_are_there():
-    assert SHIPPED == ["general", "messages", "sentences", "speeches"]
+def test_the_five_prompts_are_there():
+    assert SHIPPED == ["general", "messages", "nachrichten", "sentences", "speeches"]
 
 
 @pytest.mark.parametrize("form", ["chat", "continuation"])
@@ -47,11 +47,14 @@ def test_every_prompt_says_what_the_paper_asks_for(name, form):
     texts = [f"This is text {i} of exactly nine words, here." for i in range(5)]
     draw = make_draw(*texts)
     shown = render(name, form, draw, descriptions={"nostalgic": "a wish to return"}, language="German").as_text()
-    for needed in (*texts, "nostalgic", "a wish to return", "German", "about 9 words"):
+    length = "etwa 9 Wörter" if name == "nachrichten" else "about 9 words"
+    for needed in (*texts, "nostalgic", "a wish to return", "German", length):
         assert needed in shown
     for vary in load_prompt(name).vary:
         assert vary in shown
     bare = render(name, form, make_draw(*texts, name="1")).as_text()
+    assert "German" not in bare
+    assert "Kategorie: " not in bare
     assert "category" not in bare.lower().split("of this category")[0] or '"1"' not in bare
 
 
