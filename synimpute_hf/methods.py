@@ -103,6 +103,8 @@ def _writing(facts: Mapping[str, Any] | None, result: Mapping[str, Any] | None) 
     """Say which classes were filled up, by what, how, and how many answers were accepted."""
     generation = (facts or {}).get("generation") or {}
     settings = result["plan"]["settings"] if result else generation.get("settings")
+    if facts and not result and Findings(facts).imputed is None:
+        return  # a comparison of other ways to train: no synthetic text stands behind it
     yield LEAD
     if result:
         yield from _classes_of_result(result)
@@ -274,11 +276,18 @@ def _comparison(facts: Mapping[str, Any]) -> Iterator[str]:
             + (f"up, {leaks:,} were found" if leaks else "up, none was found")
             + " in the test part."
         )
-    for row in facts.get("trained") or made_in_folds(facts.get("fits") or ()):
-        if row["protocol"] == main and row["arm"] == found.imputed:
-            text = f"With synthetic texts, a fold trained on {number(row['made'], 1)} of them on average"
-            text += f", {number(row['short'], 1)} fewer than its share" if row["short"] else ""
-            yield f"{text}."
+    row = _trained(found)
+    if row and row["made"]:
+        text = f"With synthetic texts, a fold trained on {number(row['made'], 1)} of them on average"
+        text += f", {number(row['short'], 1)} fewer than its share" if row["short"] else ""
+        yield f"{text}."
+
+
+def _trained(found: Findings) -> Mapping[str, Any] | None:
+    """Return how many synthetic texts trained a fold of the protocol to be believed, where that is known."""
+    facts = found.facts
+    rows = facts.get("trained") or made_in_folds(facts.get("fits") or ())
+    return next((row for row in rows if (row["protocol"], row["arm"]) == (found.main, found.imputed)), None)
 
 
 def _repeated(settings: Mapping[str, Any]) -> str:
@@ -290,6 +299,13 @@ def _scores(found: Findings) -> Iterator[str]:
     """Give, for each class, both scores, their difference, and what the paper's protocol would have made of it."""
     main, arm = found.main, found.imputed
     if main is None or arm is None:
+        return
+    trained = _trained(found)
+    if trained and not trained["made"]:
+        yield (
+            "[No synthetic text could train a fold, so that the scores say nothing of synthetic texts: write more "
+            "of them (without --no-extra), or take more folds.]"
+        )
         return
     how = "bootstrap (Efron and Tibshirani 1993)" if main == "holdout" else "corrected resampled t-test"
     if main != "holdout":

@@ -34,6 +34,9 @@ METRICS = {"f1": "F1", "average_precision": "average precision"}
 REVIEW_FOLDER = "review"
 FOREIGN = "another language"
 """The reason of the validator ``language``."""
+LEAST_MADE = 5
+"""Synthetic texts that train a fold, on average, under which scores are not compared: with none, the arm is the
+originals alone, and equal to them by construction."""
 DISTRACTORS = 4
 """Texts of the category on a sheet for each text of another class."""
 
@@ -148,6 +151,12 @@ class PromptExperiment(Experiment):
         review, notes = self._review(bench, written) if self.settings.review else (None, [])
         few = [v["name"] for v in variants if v["texts"]["kept"] < self.settings.texts]
         notes += [f"Fewer than {self.settings.texts} texts were accepted with: {'; '.join(few)}."] if few else []
+        thin = [f"{v['name']} ({number(v['made'], 1)})" for v in variants if _thin(v)]
+        if thin:
+            notes.append(
+                f"Fewer than {LEAST_MADE} texts trained a fold, on average, with: {'; '.join(thin)}. Their scores are "
+                "those of the originals, and no verdict is given: raise --target, or keep fewer originals."
+            )
         return {
             "category": bench.category,
             "keep": self.settings.keep,
@@ -171,7 +180,7 @@ class PromptExperiment(Experiment):
         files, notes = write_pages(mix, folder)
         own = {file.name for file in files} | {"review.xlsx"}
         rated = sorted(f for f in folder.iterdir() if f.suffix in (".json", ".csv", ".xlsx") and f.name not in own)
-        found = {"texts": len(mix.items), "files": sorted(own), "coders": 0, "variants": []}
+        found = {"texts": len(mix.items), "files": sorted(file.name for file in files), "coders": 0, "variants": []}
         if rated:
             try:
                 found |= _ratings(bench.output, mix.rows, rated, names)
@@ -194,6 +203,11 @@ class PromptExperiment(Experiment):
     def drawings(cls, result: Mapping[str, Any]) -> list[Drawing]:
         """Return the texts' figures and the scores by prompt."""
         return [_text_drawing(result), _score_drawing(result)]
+
+
+def _thin(entry: Mapping[str, Any]) -> bool:
+    """Say whether so few texts trained a fold that scores say nothing about the prompt."""
+    return bool(entry["made"] < LEAST_MADE)
 
 
 def _slug(name: str) -> str:
@@ -336,14 +350,21 @@ def _texts_in_words(result: Mapping[str, Any]) -> list[str]:
 
 
 def _scores_in_words(result: Mapping[str, Any]) -> list[str]:
-    first = result["variants"][0]["name"]
+    first = result["variants"][0]
     said = [f"With {result['keep']} originals alone F1 is {_flat(estimate(result['original']['f1']))}."]
     for entry in result["variants"]:
         gain, other = entry["gain"], entry["against_first"]
+        if _thin(entry):
+            said.append(
+                f"Of the texts by {entry['name']}, {number(entry['made'], 1)} trained a fold, on average: too few to "
+                "say what they change."
+            )
+            continue
         line = f"Texts by {entry['name']} change it by {_flat(estimate(gain, 'difference', sign=True))}"
         line += f" ({gain['verdict']})"
-        if other:
-            line += f", and against {first} by {_flat(estimate(other, 'difference', sign=True))} ({other['verdict']})"
+        if other and not _thin(first):
+            change = _flat(estimate(other, "difference", sign=True))
+            line += f", and against {first['name']} by {change} ({other['verdict']})"
         said.append(f"{line}.")
     return said
 
@@ -357,8 +378,9 @@ def _review_in_words(review: Mapping[str, Any] | None) -> list[str]:
             "put what they give back (ratings-NAME.json, review-NAME.csv or review-NAME.xlsx) into the same folder, "
             "and run the same command again: nothing is paid twice, and the figures of the review join these."
         ]
+    coders = f"{review['coders']} coder{'s' if review['coders'] > 1 else ''}"
     return [
-        f"{review['coders']} coders told texts by {entry['name']} from originals in "
+        f"{coders} told texts by {entry['name']} from originals in "
         f"{_flat(_percent(entry['told_apart']))} of cases (50 % is chance), and found "
         f"{_flat(_percent(entry['belongs']['synthetic']))} of them to belong to the class."
         for entry in review["variants"]
@@ -406,15 +428,18 @@ def _score_sheet(result: Mapping[str, Any]) -> Sheet:
     rows = [("none: originals alone", "", *base, "", "", "", "", "")]
     for entry in result["variants"]:
         gain, other = entry["gain"], entry["against_first"]
-        cells = [estimate(gain, "difference", sign=True), p_value(gain["p"]), gain["verdict"]]
-        cells += [estimate(other, "difference", sign=True), p_value(other["p"])] if other else ["", ""]
+        thin, pair = _thin(entry), other and not _thin(entry) and not _thin(result["variants"][0])
+        cells = (
+            [MISSING] * 3 if thin else [estimate(gain, "difference", sign=True), p_value(gain["p"]), gain["verdict"]]
+        )
+        cells += [estimate(other, "difference", sign=True), p_value(other["p"])] if pair else ["", ""]
         scores = [estimate(entry[metric]) for metric in METRICS]
         rows.append((words(entry["name"]), number(entry["made"], 1), *scores, *cells))
     caption = (
         f"{words(result['category'])} with {result['keep']} originals, on the same folds for every prompt: synthetic "
         "texts that trained a fold, mean scores and 95 % intervals, and paired differences in F1 (margin "
         f"{number(result['margin'], 2)}) to the originals alone and to the first prompt. Each p is of its comparison "
-        "alone."
+        f"alone. With fewer than {LEAST_MADE} texts a fold nothing is compared."
     )
     columns: tuple[str, ...] = ("prompt", "texts a fold", "F1", "average precision", "F1 less original", "p", "verdict")
     columns += ("F1 less first", "p to first")
@@ -476,7 +501,7 @@ def _text_drawing(result: Mapping[str, Any]) -> Drawing:
             axes.axvline(usual, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
         axes.set(xlabel=label)
         if column < 2:
-            axes.set_xlim(-0.02, 1.02)
+            axes.set_xlim(-0.03, 1.06)
     caption = (
         "By prompt: the share of answers that were accepted and the share of texts that a classifier of originals "
         "assigns to the class, with 95 % intervals; cosine to the nearest original, median and middle eight in ten "

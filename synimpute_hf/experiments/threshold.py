@@ -1,4 +1,4 @@
-"""``threshold``: how many originals, filled up with synthetic texts, are as good as all originals."""
+"""``threshold``: how many originals, filled up with synthetic texts, are as good as a full sample."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class ThresholdExperiment(Experiment):
         short = sorted({note for runs in cells.values() for run in runs for note in run.facts["notes"]})
         return {
             "category": bench.category,
-            "all": bench.originals,
+            "full": min(bench.target, bench.originals),
             "target": bench.target,
             "margin": margin,
             "samples": self.settings.samples,
@@ -91,7 +91,7 @@ class ThresholdExperiment(Experiment):
         """Say which number of originals is enough."""
         tried = ", ".join(str(level["originals"]) for level in result["levels"])
         said = [
-            f"Numbers of originals tried: {tried}. The smallest that is as good as all {result['all']} (equivalent "
+            f"Numbers of originals tried: {tried}. The smallest that is as good as {result['full']} (equivalent "
             f"or better in F1, margin {number(result['margin'], 2)}) is "
             + "; ".join(f"{words(arm)}: {_enough(found)}" for arm, found in result["smallest"].items())
             + "."
@@ -101,7 +101,7 @@ class ThresholdExperiment(Experiment):
             said.append(
                 f"With {level['originals']} originals synthetic texts change F1 by {_signed(gain)} "
                 f"({gain['verdict']}), average precision by {_signed(level['comparisons']['imputed_original_ap'])}; "
-                f"less than all originals by {_signed(level['comparisons']['imputed_ceiling'])}."
+                f"less than the full sample by {_signed(level['comparisons']['imputed_ceiling'])}."
             )
         return said
 
@@ -189,8 +189,8 @@ def _scores(result: Mapping[str, Any]) -> Sheet:
             rows.append((str(level["originals"]), arm, made, *(estimate(scores[metric]) for metric in METRICS)))
     caption = (
         f"Scores of {words(result['category'])} on the same folds and tested texts for every number of originals, at "
-        f"the prevalence of the whole data: mean and 95 % interval (corrected resampled t). `ceiling` trains on all "
-        f"{result['all']} originals. No training text was written from a test text."
+        f"the prevalence of the whole data: mean and 95 % interval (corrected resampled t). `ceiling` trains on "
+        f"{result['full']} originals. No training text was written from a test text."
     )
     columns = ("originals", "arm", "synthetic rows a fold", "F1", "average precision")
     return Sheet("scores", "Scores", caption, columns, "rlrcc", tuple(rows), heads=2)
@@ -200,7 +200,7 @@ def _differences(result: Mapping[str, Any]) -> Sheet:
     rows = []
     for level in result["levels"]:
         for found in level["comparisons"].values():
-            title = f"{found['arm']} less {found['against'].replace('ceiling', 'all originals')}"
+            title = f"{found['arm']} less {found['against'].replace('ceiling', 'the full sample')}"
             title += ", average precision" if found["metric"] == "average_precision" else ""
             chance = number(found["prob_equivalent"] + found["prob_better"], 2)
             cells = (estimate(found, "difference", sign=True), p_value(found["p"]), p_value(found["p_equivalence"]))
@@ -248,13 +248,11 @@ def _curves(result: Mapping[str, Any]) -> Drawing:
         axes.axhspan(top["low"], top["high"], color=INK, alpha=0.06, linewidth=0)
         axes.set(xlabel=f"originals of {words(result['category'])}", ylabel=title, xticks=x)
         axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.5)
-    handles = [key_line(arm, *styles[arm]) for arm in arms] + [
-        key_line(f"all {result['all']} originals", INK, "", "--")
-    ]
+    handles = [key_line(arm, *styles[arm]) for arm in arms] + [key_line(f"{result['full']} originals", INK, "", "--")]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, handlelength=3.0)
     caption = (
         f"Scores of {words(result['category'])} by the number of originals, on the same tested texts: mean and 95 % "
-        "interval. Dashed with its band: all originals."
+        "interval. Dashed with its band: the full sample."
     )
     return Drawing("scores", caption, figure)
 
@@ -272,7 +270,7 @@ def _forest(result: Mapping[str, Any]) -> Drawing:
         color, marker, _ = COLOURS.get(arm, OTHER)
         found = level["comparisons"][f"{arm}_ceiling"]
         dot_interval(axes, place, found, "difference", color=color, marker=marker)
-    axes.set(xlabel=f"F1 less that of all {result['all']} originals")
+    axes.set(xlabel=f"F1 less that of {result['full']} originals")
     caption = (
         "Difference in F1 to the full sample of originals, paired by fold, with 95 % intervals, by the number of "
         "originals. Green: the equivalence margin."

@@ -87,8 +87,8 @@ def load_prompt(source: str | Path | Mapping[str, Any] | None = None) -> PromptT
     """Load a prompt that ships with the package, comes from an entry point, or is a user's own.
 
     Args:
-        source: ``general`` (default), ``sentences``, ``messages``, ``speeches``, ``nachrichten``, a path to a YAML file,
-            or the fields of such a file.
+        source: ``general`` (default), ``sentences``, ``messages``, ``speeches``, ``nachrichten``, a path to a YAML
+            file, or the fields of such a file.
 
     Raises:
         PromptError: there is no such prompt, or a field or variable is unknown or missing; all are named.

@@ -19,8 +19,8 @@ from hub import HubServer
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-GENERATING = ("plan", "preview", "impute", "crossval", "calibrate")
-MEASURING = ("crossval", "calibrate")
+GENERATING = ("plan", "preview", "impute", "crossval", "calibrate", "experiment")
+MEASURING = ("crossval", "calibrate", "experiment")
 # Lines of shell that are not ours: how software is installed, what a reader's own machine needs.
 OTHERS = ("pip ", "make ", "export ", "hf ", "vllm ", "git ", "cd ", "#")
 MOST_NOT_RUN = 6
@@ -81,7 +81,9 @@ class Page:
         if "--generator" not in words and words[1] != "train":
             words = [*words, "--generator", "echo"]
         if words[1] in MEASURING:
-            words = [*words, "--folds", "3", "--repeats", "1", "--no-extra"]
+            words = [*words, "--folds", "3", "--repeats", "1"]
+        if words[1] in ("crossval", "calibrate"):
+            words.append("--no-extra")
         return [f"{word},epochs=0.1" if word == "transformers,train_layers=1" else word for word in words]
 
     def shell(self, code):

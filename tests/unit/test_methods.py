@@ -70,6 +70,15 @@ def test_a_cross_validation_without_a_result_says_what_it_knows(known):
     assert "SHA-256" not in text
 
 
+def test_a_comparison_without_synthetic_texts_claims_none(known):
+    crossval = copy.deepcopy(known[0])
+    for key in ("summary", "comparisons"):
+        crossval[key] = [row for row in crossval[key] if row["arm"] != "imputed"]
+    text = methods_paragraph(crossval, None)
+    assert text.startswith("We compared the following ways to train")
+    assert "Timoneda" not in text
+
+
 @pytest.mark.parametrize(
     ("verdict", "said"),
     [
@@ -93,6 +102,16 @@ def test_nothing_is_claimed_of_protocols_that_leak(known):
     crossval["comparisons"] = []
     text = methods_paragraph(crossval, known[1])
     assert "[Only protocols that leak were run" in text
+    assert "F1 was" not in text
+
+
+def test_texts_that_trained_no_fold_prove_nothing(known):
+    crossval = copy.deepcopy(known[0])
+    for row in crossval["trained"]:
+        if (row["protocol"], row["arm"]) == ("seed_aware", "imputed"):
+            row["made"] = 0.0
+    text = methods_paragraph(crossval, known[1])
+    assert "[No synthetic text could train a fold, so that the scores say nothing of synthetic texts" in text
     assert "F1 was" not in text
 
 
