@@ -17,11 +17,13 @@ from .metrics import score
 from .stats import (
     Equivalence,
     Interval,
+    Verdict,
     bootstrap_interval,
     corrected_interval,
     correlated_bayes,
     equivalence,
     holm,
+    same_rows,
     verdict,
 )
 
@@ -119,6 +121,12 @@ class _Table:
         differences = np.array([x - y for x, y in both])
         there: np.ndarray = differences[~np.isnan(differences)]
         return there
+
+    def same(self, protocol: str, arm: str, against: str) -> Verdict | None:
+        """Return the verdict on two arms that train on the same rows in most folds, else None."""
+        a, b = self.cells[protocol, arm], self.cells[protocol, against]
+        both = a.keys() & b.keys()
+        return same_rows(sum(a[place].key == b[place].key for place in both), len(both))
 
     def interval(self, measure: _Measure, protocol: str, arm: str) -> Interval:
         """Return a cell's mean with its interval."""
@@ -251,7 +259,9 @@ def _comparisons(table: _Table, measures: Sequence[_Measure], margin: float) -> 
                 fixed = protocol == "holdout"
                 # A bootstrap's spread is that of the mean itself; the verdict wants that of one row.
                 spread = replace(difference, sd=difference.sd * math.sqrt(difference.n)) if fixed else difference
-                said = verdict(spread, equal, float(p_holm), 0.0 if fixed else share, repeatable=not fixed)
+                said = table.same(protocol, arm, against) or verdict(
+                    spread, equal, float(p_holm), 0.0 if fixed else share, repeatable=not fixed
+                )
                 yield {
                     "protocol": protocol,
                     "arm": arm,

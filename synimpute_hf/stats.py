@@ -42,6 +42,7 @@ __all__ = [
     "correlated_bayes",
     "equivalence",
     "holm",
+    "same_rows",
     "share_difference",
     "share_interval",
     "verdict",
@@ -382,6 +383,21 @@ def verdict(
     told = " or ".join([*ways, f"{_times(originals)} as many originals"])
     sentence = f"cannot tell: {number}; about {told} would tell a difference of {target:g}"
     return Verdict("cannot tell", sentence, repeats, originals)
+
+
+def same_rows(same: int, folds: int) -> Verdict | None:
+    """Return the verdict on two arms that train on the same rows in most folds, else None.
+
+    Their scores are equal there whatever the made rows are worth: that is no sign of equivalence.
+
+    Args:
+        same: folds in which both train on the same rows.
+        folds: all of them.
+    """
+    if 2 * same <= folds:
+        return None
+    told = f"in {same} of {folds} fits both train on the same rows, since no made row was there to train on"
+    return Verdict("cannot tell", f"cannot tell: {told}")
 
 
 def _check(right: bool, name: str, value: float, expected: str) -> None:

@@ -25,7 +25,7 @@ from ..figures import Drawing
 from ..imputer import SyntheticImputer
 from ..registry import Settings, read_settings
 from ..sheets import Sheet
-from ..stats import corrected_interval, correlated_bayes, equivalence, verdict
+from ..stats import corrected_interval, correlated_bayes, equivalence, same_rows, verdict
 
 __all__ = [
     "Bench",
@@ -121,6 +121,10 @@ class Run:
         cell = [fit for fit in self.facts["fits"] if (fit["protocol"], fit["arm"]) == (protocol, arm)]
         values = {(fit["repeat"], fit["fold"]): fit["scores"][metric][place] for fit in cell}
         return {key: float(value) for key, value in values.items() if value is not None and np.isfinite(value)}
+
+    def keys(self, arm: str, protocol: str = "seed_aware") -> set[str]:
+        """Return the keys of an arm's fits: equal ones train on the same rows and test the same."""
+        return {fit["key"] for fit in self.facts["fits"] if (fit["protocol"], fit["arm"]) == (protocol, arm)}
 
     def summary(self, arm: str, metric: str = "f1", protocol: str = "seed_aware") -> dict[str, Any]:
         """Return the category's mean score and its interval."""
@@ -422,13 +426,15 @@ def compare(
         ``prob_better``, ``verdict``, ``sentence``. The p-value is of this comparison alone.
     """
     values: list[float] = []
+    same = 0
     for one, other in pairs:
         a, b = one.scores(arm, metric), other.scores(against, metric)
+        same += len(one.keys(arm) & other.keys(against))
         values += [a[place] - b[place] for place in sorted(a.keys() & b.keys())]
     share = float(np.mean([run.test_share for pair in pairs for run in pair]))
     interval, equal = corrected_interval(values, share), equivalence(values, share, margin)
     posterior = correlated_bayes(values, share / (1 + share), margin)
-    said = verdict(interval, equal, interval.p, share)
+    said = same_rows(same, len(values)) or verdict(interval, equal, interval.p, share)
     return {
         "arm": arm,
         "against": against,

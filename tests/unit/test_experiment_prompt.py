@@ -54,7 +54,8 @@ def written(bench, name, texts, generated=None, rejected=None):
 def run(name, scores, original, made=9):
     """A finished trial with three folds."""
     fits = [
-        {"protocol": "seed_aware", "arm": arm, "repeat": 0, "fold": fold, "train": {"made": made},
+        {"protocol": "seed_aware", "arm": arm, "repeat": 0, "fold": fold, "key": f"{name} {arm} {fold}",
+         "train": {"made": made},
          "scores": {"f1": [value, 0.9, 0.9], "average_precision": [value, 0.9, 0.9]}}
         for arm, values in (("original", original), ("imputed", scores))
         for fold, value in enumerate(values)

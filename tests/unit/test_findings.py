@@ -21,6 +21,7 @@ from synimpute_hf.stats import (
     correlated_bayes,
     equivalence,
     holm,
+    same_rows,
     verdict,
 )
 
@@ -384,3 +385,20 @@ def test_alarms(corpus, gap, said):
         assert "synimpute calibrate" in alarms[0]["advice"]
     low = [replace(fit, scores={**fit.scores, "f1": [0.8, 0.4, 0.8]}) for fit in flat]
     assert [alarm["name"] for alarm in find(low, corpus, links, [1], 0.02, 0)["alarms"]] == ["low F1"]
+
+
+def test_two_arms_that_train_on_the_same_rows_are_not_called_equivalent(corpus):
+    """Where no synthetic text may train a fold, imputed is original; its equal scores show nothing."""
+    links, records = make_records(corpus, ("seed_aware",))
+    originals = {(r.fold.repeat, r.fold.number): r for r in records if r.arm.name == "original"}
+    poor = [
+        replace(originals[r.fold.repeat, r.fold.number], arm=r.arm) if r.arm.name == "imputed" else r for r in records
+    ]
+    found = find(poor, corpus, links, [1], MARGIN, 7)
+    (entry,) = (
+        e for e in found["comparisons"] if (e["arm"], e["metric"], e["class"]) == ("imputed", "f1", corpus.names[1])
+    )
+    assert entry["difference"] == 0
+    assert entry["verdict"] == "cannot tell"
+    assert "in 12 of 12 fits both train on the same rows" in entry["sentence"]
+    assert same_rows(6, 12) is None
