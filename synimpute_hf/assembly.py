@@ -302,6 +302,8 @@ def _enough(whole: Assembly, arms: Sequence[Arm], writer: _Writer) -> np.ndarray
             for code in np.flatnonzero(needs):
                 sources = drawn[corpus.names[code]]
                 clean = np.cumsum([tested.isdisjoint(group[rows].tolist()) for rows in sources])
+                if not clean[-1]:  # no number of texts fills this fold, as where all show the same originals
+                    continue
                 enough = int(np.searchsorted(clean, needs[code])) + 1
                 amounts[code] = max(amounts[code], min(enough, len(sources)))
                 if enough > len(sources):
@@ -312,14 +314,21 @@ def _enough(whole: Assembly, arms: Sequence[Arm], writer: _Writer) -> np.ndarray
     return amounts
 
 
-def _lacking(whole: Assembly, arms: Sequence[Arm]) -> np.ndarray:
-    """Return how many synthetic rows the worst fold lacks, by class, shape ``(classes,)``."""
+def _lacking(whole: Assembly, arms: Sequence[Arm], fillable: bool = False) -> np.ndarray:
+    """Return how many synthetic rows the worst fold lacks, by class, shape ``(classes,)``.
+
+    Args:
+        whole: with all rows that were written.
+        arms: ways to train.
+        fillable: leave out folds of which no row at all is clean: more of them would not help.
+    """
     corpus = whole.corpus
     worst = np.zeros_like(whole.quota.wanted)
     for fold in _clean_folds(whole):
         rows = usable_rows(corpus, whole.links, fold, "seed_aware", IMPUTED, CONTRAST)
         needs = _needs(arms, whole.quota, _by_class(corpus, fold.train))
-        worst = np.maximum(worst, needs - _by_class(corpus, rows))
+        there = _by_class(corpus, rows)
+        worst = np.maximum(worst, np.where(fillable & (there == 0), 0, needs - there))
     return worst
 
 
@@ -332,10 +341,11 @@ def _write(whole: Assembly, arms: Sequence[Arm], writer: _Writer, enough: bool) 
         imputer = writer.fitted(_by_name(base, amounts))
         outcome, extras = writer.write(imputer)
         whole.corpus = base.extended(extras)
-        lacking = _lacking(whole, arms)
+        lacking = _lacking(whole, arms, fillable=True)
         if not enough or not lacking.any() or outcome.missing:
             break
         amounts = amounts + 2 * lacking  # rejected answers were drawn again, with other sources
+    lacking = _lacking(whole, arms)
     written = whole.corpus.counts(IMPUTED) + whole.corpus.counts(CONTRAST)
     whole.generation = {
         "generator": imputer.plan.generator,

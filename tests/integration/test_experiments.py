@@ -299,3 +299,17 @@ def test_downstream_knows_the_truth(here, data, tmp_path):
     status, _, err = here("experiment", "downstream", data, "--output", tmp_path, "--set", "drifts=2")
     assert status == 2
     assert "chances from 0 to 1" in err
+
+
+def test_texts_from_fixed_examples_are_not_written_without_end(tmp_path):
+    """A fold that tests one of the five originals has no clean text, however many are written."""
+    rows = Dataset.from_dict(coded(COUNTS))
+    impute = SyntheticImputer(
+        generator="echo", validators=[], target=36, replacement="fixed", journal=tmp_path / "journal.sqlite"
+    )
+    validation = CrossValidation(
+        arms=["original", "imputed"], inflation=False, folds=4, repeats=2, keep={"memory": 20}, full_test=True
+    )
+    facts = validation.run(rows, impute)
+    assert facts["generation"]["written"] <= 40
+    assert any("train on fewer synthetic rows" in note for note in facts["notes"])
