@@ -96,7 +96,7 @@ def _generation(done: list[Run | Written]) -> dict[str, Any]:
     """Add up what was written; texts that several runs share stand in the journal once, and are counted there once."""
     trials = [entry.facts["generation"] for entry in done if isinstance(entry, Run) and entry.facts["generation"]]
     accounts = [entry.account for entry in done if isinstance(entry, Written)]
-    names = {entry["generator"] for entry in trials}
+    names = {entry["generator"] for entry in (*trials, *accounts) if "generator" in entry}
     costs = [entry["cost_usd"] for entry in (*trials, *accounts)]
     return {
         "generators": sorted(names),

@@ -294,6 +294,7 @@ class Bench:
         outcome = imputer.generate()
         entry = next(e for e in outcome.classes if e.name == self.category)
         account = {
+            "generator": imputer.plan.generator,
             "needed": entry.needed,
             "generated": entry.generated,
             "kept": entry.kept,
