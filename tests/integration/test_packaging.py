@@ -85,6 +85,7 @@ def hub():
         yield server
 
 
+@pytest.mark.timeout(1200)
 def test_the_readme_is_true(hub, tmp_path):
     """The README's Python blocks run as they stand, on a file of a user's, and its commands, too (fewer folds)."""
     import pandas as pd
