@@ -15,9 +15,9 @@ from typing import Any
 
 from synimpute_hf.experiment_report import experiment_markdown, read_experiment
 from synimpute_hf.experiments import load_experiment
-from synimpute_hf.facts import estimate, number
+from synimpute_hf.facts import in_line, number
 from synimpute_hf.figures import save_drawing, style
-from synimpute_hf.typeset import md, md_code, md_list
+from synimpute_hf.typeset import md, md_code
 
 ORDER = (
     "threshold",
@@ -114,7 +114,7 @@ def overview(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
             said = md(" ".join(facts["answer"]))
             parts.append(f"**[{name}]({name}.md), {md(data)}.** {md(facts['question'])} {said}")
     parts += ["## What it cost", costs(results), "## What could not be tested here", *untested(levels)]
-    parts += ["## Other measurements", md_list(()) or "\n".join(f"- [{page}]({page}): {what}" for page, what in OTHERS)]
+    parts += ["## Other measurements", "\n".join(f"- [{page}]({page}): {what}" for page, what in OTHERS)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -151,7 +151,7 @@ def scores(levels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             for arm, found in level["scores"].items():
                 cells = [cell(level["comparisons"].get(f"{arm}_{other}")) for other in ("original", "ceiling")]
                 marks = [*cells[0], *cells[1]]
-                shown = [estimate(found[metric]).replace("\n", " ") for metric in ("f1", "average_precision")]
+                shown = [in_line(found[metric]) for metric in ("f1", "average_precision")]
                 name = f"full sample, {facts['result']['full']} originals" if arm == "ceiling" else f"`{arm}`"
                 kept = "" if arm == "ceiling" else str(level["originals"])
                 row = [DATA.get(facts["source"], facts["source"]), kept, name, *shown, *marks]
@@ -179,7 +179,7 @@ def table_head(names: Sequence[str], align: str) -> list[str]:
 
 def cell(found: Mapping[str, Any] | None) -> tuple[str, str]:
     """Return a difference and its verdict."""
-    return ("", "") if not found else (estimate(found, "difference", sign=True).replace("\n", " "), found["verdict"])
+    return ("", "") if not found else (in_line(found, "difference", sign=True), found["verdict"])
 
 
 def inflation(levels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -188,8 +188,8 @@ def inflation(levels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     lines = table_head((*names, "shared sources"), "lrccccc")
     for facts in levels:
         for level in facts["result"]["levels"]:
-            parts = [estimate(entry, sign=True).replace("\n", " ") for entry in level["inflation"]]
-            both = [estimate(found).replace("\n", " ") for found in (level["pooled"], level["thinned"])]
+            parts = [in_line(entry, sign=True) for entry in level["inflation"]]
+            both = [in_line(found) for found in (level["pooled"], level["thinned"])]
             name = DATA.get(facts["source"], facts["source"])
             lines.append("| " + " | ".join([name, str(level["originals"]), *both, *parts]) + " |")
     yield "\n".join(lines)

@@ -33,6 +33,7 @@ __all__ = [
     "Findings",
     "about_these_rows",
     "estimate",
+    "in_line",
     "load_facts",
     "made_in_folds",
     "number",
@@ -217,6 +218,11 @@ def estimate(entry: Mapping[str, Any] | None, key: str = "estimate", sign: bool 
     middle = number(entry[key], sign=sign)
     low, high = number(entry.get("low"), sign=sign), number(entry.get("high"), sign=sign)
     return f"{middle}\n[{low}, {high}]" if MISSING not in (low, high) else middle
+
+
+def in_line(entry: Mapping[str, Any] | None, key: str = "estimate", sign: bool = False) -> str:
+    """Return a mean and its interval on one line; arguments as of ``estimate``."""
+    return _flat(estimate(entry, key, sign))
 
 
 def p_value(value: float | None) -> str:

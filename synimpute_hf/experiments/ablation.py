@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import PlanError
-from ..facts import estimate, number, p_value, words
+from ..facts import estimate, in_line, number, p_value, words
 from ..figures import GREEN, GREY, INK, VERMILLION, Drawing, blank, dot_interval, dot_rows
 from ..sheets import Sheet
 from ..stats import holm
@@ -135,9 +135,11 @@ class AblationExperiment(Experiment):
         others = [entry for entry in result["variants"][3:] if entry["comparison"]]
         told = [e for e in others if e["comparison"]["p_holm"] < 0.05]
         same = [e for e in others if e["comparison"]["verdict"] == "equivalent"]
-        said = [f"With {result['keep']} originals the method as it is has F1 {_one(base['f1'])}."]
+        said = [f"With {result['keep']} originals the method as it is has F1 {in_line(base['f1'])}."]
         for entry in told:
-            said.append(f"{entry['name'].capitalize()} changes it by {_signed(entry['comparison'])}.")
+            said.append(
+                f"{entry['name'].capitalize()} changes it by {in_line(entry['comparison'], 'difference', sign=True)}."
+            )
         if not told:
             said.append(f"None of the {len(others)} variants can be told apart from it in F1, after Holm's correction.")
         if same:
@@ -146,8 +148,8 @@ class AblationExperiment(Experiment):
             best = max(result["shares"], key=lambda entry: entry["f1"]["estimate"])
             none = result["shares"][0]
             said.append(
-                f"By the share of synthetic rows F1 goes from {_one(none['f1'])} with none to its highest, "
-                f"{_one(best['f1'])}, with {best['share']} %."
+                f"By the share of synthetic rows F1 goes from {in_line(none['f1'])} with none to its highest, "
+                f"{in_line(best['f1'])}, with {best['share']} %."
             )
         return said
 
@@ -218,14 +220,6 @@ def _variant(name: str, run: Run, arm: str, base: Run | None, margin: float) -> 
         "acceptance": "" if share is None else f"{100 * share:.0f} %",
         "comparison": None if base is None else compare([(run, base)], arm, "imputed", margin),
     }
-
-
-def _one(entry: Mapping[str, Any]) -> str:
-    return estimate(entry).replace("\n", " ")
-
-
-def _signed(entry: Mapping[str, Any]) -> str:
-    return estimate(entry, "difference", sign=True).replace("\n", " ")
 
 
 def _forest(result: Mapping[str, Any]) -> Drawing:

@@ -20,7 +20,6 @@ from ..classifiers import Classifier, make_classifier
 from ..corpus import read_corpus
 from ..crossval import CrossValidation
 from ..errors import PlanError, nearest
-from ..facts import read_facts
 from ..figures import Drawing
 from ..imputer import SyntheticImputer
 from ..registry import Settings, read_settings
@@ -281,11 +280,6 @@ class Bench:
             predictions=trial.predictions,
         )
         return Run(trial, folder, facts, self.category)
-
-    def finished(self, trial: Trial) -> Run:
-        """Return a trial that was run before."""
-        folder = self.output / "runs" / trial.name
-        return Run(trial, folder, read_facts(folder), self.category)
 
     def write(self, writing: Writing) -> Written:
         """Write texts for the category."""

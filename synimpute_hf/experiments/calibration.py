@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..facts import estimate, number, words
+from ..facts import estimate, in_line, number, words
 from ..figures import BLUE, GREY, VERMILLION, Drawing, blank, curve, key_line
 from ..learning import fit_power_law
 from ..sheets import Sheet
@@ -101,8 +101,8 @@ class CalibrationExperiment(Experiment):
         """Say the scores, and what more originals would add."""
         first, last = result["points"][0], result["points"][-1]
         said = [
-            f"With {first['originals']} originals of {words(result['category'])!r} F1 is {_one(first['f1'])}, with "
-            f"all {last['originals']} it is {_one(last['f1'])}."
+            f"With {first['originals']} originals of {words(result['category'])!r} F1 is {in_line(first['f1'])}, with "
+            f"all {last['originals']} it is {in_line(last['f1'])}."
         ]
         if result["curve"]:
             here = next(entry for entry in result["curve"]["worth"] if entry["originals"] == last["originals"])
@@ -110,7 +110,7 @@ class CalibrationExperiment(Experiment):
             said.append(
                 f"On the fitted curve {MORE} more than these would add {number(here['gain'], sign=True)} "
                 f"[{number(here['gain_low'], sign=True)}, {number(here['gain_high'], sign=True)}], and twice as many "
-                f"would come to {_one(double)}."
+                f"would come to {in_line(double)}."
             )
         return said
 
@@ -198,10 +198,6 @@ def _worth(fitted: Any, n: int) -> dict[str, Any]:
         "gain_low": float(least),
         "gain_high": float(most),
     }
-
-
-def _one(entry: Mapping[str, Any]) -> str:
-    return estimate(entry).replace("\n", " ")
 
 
 PLUGIN = CalibrationExperiment

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import PlanError
-from ..facts import estimate, number, p_value, words
+from ..facts import estimate, in_line, number, p_value, words
 from ..figures import GREEN, GREY, INK, VERMILLION, Drawing, blank, dot_interval, dot_rows
 from ..sheets import Sheet
 from .base import Bench, Experiment, Run, Settings, Trial, Words, Writing, Written, compare, mean_score
@@ -96,10 +96,10 @@ class GeneratorsExperiment(Experiment):
     @classmethod
     def answer(cls, result: Mapping[str, Any]) -> list[str]:
         """Say what each generator's texts do."""
-        said = [f"With {result['keep']} originals alone F1 is {_one(result['references']['original']['f1'])}."]
+        said = [f"With {result['keep']} originals alone F1 is {in_line(result['references']['original']['f1'])}."]
         for entry in result["generators"]:
             share = 100 * entry["written"] / max(1, entry["generated"])
-            gain = estimate(entry["gain"], "difference", sign=True).replace("\n", " ")
+            gain = in_line(entry["gain"], "difference", sign=True)
             said.append(
                 f"Texts by {entry['name']} ({share:.0f} % accepted, {_cost(entry)}) change it by {gain} "
                 f"({entry['gain']['verdict']})."
@@ -190,10 +190,6 @@ class GeneratorsExperiment(Experiment):
             axes.axvline(entries[0][1][metric]["estimate"], color=GREEN, linewidth=0.8, linestyle=(0, (1, 2)))
         caption = "Scores by the generator of the synthetic texts: mean and 95 % interval. Dotted: originals alone."
         return [Drawing("generators", caption, figure)]
-
-
-def _one(entry: Mapping[str, Any]) -> str:
-    return estimate(entry).replace("\n", " ")
 
 
 def _cost(entry: Mapping[str, Any]) -> str:

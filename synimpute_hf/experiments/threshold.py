@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import PlanError
-from ..facts import MISSING, estimate, number, p_value, words
+from ..facts import MISSING, estimate, in_line, number, p_value, words
 from ..figures import BLUE, GREEN, GREY, INK, VERMILLION, Drawing, blank, curve, dot_interval, dot_rows, key_line
 from ..sheets import Sheet
 from .base import Bench, Experiment, Numbers, Run, Settings, Trial, Words, Writing, Written, compare, mean_score
@@ -97,11 +97,15 @@ class ThresholdExperiment(Experiment):
             + "."
         ]
         for level in result["levels"]:
-            gain = level["comparisons"]["imputed_original"]
+            found = level["comparisons"]
+            gain, rank, left = (
+                in_line(found[f"imputed_{what}"], "difference", sign=True)
+                for what in ("original", "original_ap", "ceiling")
+            )
             said.append(
-                f"With {level['originals']} originals synthetic texts change F1 by {_signed(gain)} "
-                f"({gain['verdict']}), average precision by {_signed(level['comparisons']['imputed_original_ap'])}; "
-                f"less than the full sample by {_signed(level['comparisons']['imputed_ceiling'])}."
+                f"With {level['originals']} originals synthetic texts change F1 by {gain} "
+                f"({found['imputed_original']['verdict']}), average precision by {rank}; less than the full sample by "
+                f"{left}."
             )
         return said
 
@@ -175,10 +179,6 @@ def _enough(found: Mapping[str, Any]) -> str:
     low = f"from {found['low']} it is possible" if found["low"] else "none is even possible"
     high = f"from {found['high']} nearly sure" if found["high"] else "nowhere nearly sure"
     return f"{what} ({low}, {high})" if found["low"] else f"{what} ({low})"
-
-
-def _signed(entry: Mapping[str, Any]) -> str:
-    return estimate(entry, "difference", sign=True).replace("\n", " ")
 
 
 def _scores(result: Mapping[str, Any]) -> Sheet:
