@@ -28,7 +28,7 @@ demo: $(VENV)/.local
 	  --generator local --output $(OUT)/imputed
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --dist loadscope
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

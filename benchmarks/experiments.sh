@@ -70,7 +70,7 @@ generators() { # the embedded model against Gemma 3 270M (Gemma terms of use), w
   "$python" tests/llm_server.py --weights "$file" --alias gemma3-270m --port 8077 > /dev/null 2>&1 &
   trap "kill $! 2> /dev/null || true" RETURN
   until "$python" -c 'import urllib.request as u; u.urlopen("http://127.0.0.1:8077/v1/models")' 2> /dev/null; do sleep 1; done
-  OPENAI_API_KEY=none nostalgia generators --target 75 \
+  OPENAI_API_KEY=none nostalgia generators \
     --set "generators=local;openai:gemma3-270m,form=continuation,base_url=http://127.0.0.1:8077/v1"
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from .audit_facts import BOUNDS, NEAR, write_audit
 from .errors import OutputError
-from .facts import MISSING, estimate, number, words
+from .facts import MISSING, estimate, number, percent, words
 from .figures import GREY, INK, VERMILLION, WIDTH, Drawing, blank, dot_interval, dot_rows, key_line, on_page, style
 from .sheets import Sheet
 from .typeset import html_page_of, md, md_list, md_sheet, rich_table
@@ -32,14 +32,6 @@ REFERENCES = (
     "1998, 873-890",
     "Timoneda, J. C. The Synthetic Imputation Approach. Political Analysis, 2026. arXiv:2504.15160",
 )
-
-
-def _percent(entry: Mapping[str, Any] | None) -> str:
-    """Return a share and its interval in per cent."""
-    if not entry or entry["estimate"] is None:
-        return MISSING
-    middle, low, high = (number(100 * entry[key], 0) for key in ("estimate", "low", "high"))
-    return f"{middle} %\n[{low}, {high}]"
 
 
 def _pairs(facts: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str, str]]:
@@ -92,7 +84,7 @@ def _nearest(facts: Mapping[str, Any]) -> Sheet:
     for entry, kind, word in _pairs(facts):
         found = entry["nearest"][kind]
         above = [f"{found['above'][f'{bound:.2f}']:,}" for bound in NEAR]
-        beyond = _percent(entry["nearest"]["beyond"]) if kind == "synthetic" else "5 %"
+        beyond = percent(entry["nearest"]["beyond"]) if kind == "synthetic" else "5 %"
         rows.append(
             (
                 words(entry["name"]),
@@ -172,8 +164,8 @@ def _drift(facts: Mapping[str, Any]) -> Sheet:
                 word,
                 number(length["mean"], 1),
                 f"{number(length['low'], 0)} to {number(length['high'], 0)}",
-                _percent(drift and drift[kind]),
-                _percent(language and language[kind]),
+                percent(drift and drift[kind]),
+                percent(language and language[kind]),
             )
         )
     caption = (

@@ -222,7 +222,20 @@ def estimate(entry: Mapping[str, Any] | None, key: str = "estimate", sign: bool 
 
 def in_line(entry: Mapping[str, Any] | None, key: str = "estimate", sign: bool = False) -> str:
     """Return a mean and its interval on one line; arguments as of ``estimate``."""
-    return _flat(estimate(entry, key, sign))
+    return flat(estimate(entry, key, sign))
+
+
+def percent(entry: Mapping[str, Any] | None) -> str:
+    """Return a share in per cent, a line break and its interval; a dash where there is none.
+
+    Args:
+        entry: ``estimate``, ``low`` and ``high``, from 0 to 1.
+    """
+    if not entry or entry["estimate"] is None:
+        return MISSING
+    shares = (entry.get(key) for key in ("estimate", "low", "high"))
+    middle, low, high = (number(None if share is None else 100 * share, 0) for share in shares)
+    return f"{middle} %\n[{low}, {high}]" if MISSING not in (low, high) else f"{middle} %"
 
 
 def p_value(value: float | None) -> str:
@@ -235,7 +248,8 @@ def words(value: Any) -> str:
     return re.sub(r"\s+", " ", str(value)).strip()
 
 
-def _flat(cell: str) -> str:
+def flat(cell: str) -> str:
+    """Return a table's cell on one line."""
     return cell.replace("\n", " ")
 
 
@@ -396,20 +410,18 @@ class Findings:
         found = self.score(protocol, arm, "f1", name) if protocol and arm else None
         if protocol is None or arm is None or found is None:
             return
-        text = f"Class {words(name)}: with synthetic texts ({arm}), F1 is {_flat(estimate(found))}"
+        text = f"Class {words(name)}: with synthetic texts ({arm}), F1 is {flat(estimate(found))}"
         base = self.score(protocol, "original", "f1", name)
-        text += f", with the originals alone {_flat(estimate(base))}" if base else ""
+        text += f", with the originals alone {flat(estimate(base))}" if base else ""
         precision = self.score(protocol, arm, "average_precision", name)
         if precision:
-            text += f". Average precision is {_flat(estimate(precision))}"
+            text += f". Average precision is {flat(estimate(precision))}"
             base = self.score(protocol, "original", "average_precision", name)
-            text += f", with the originals alone {_flat(estimate(base))}" if base else ""
+            text += f", with the originals alone {flat(estimate(base))}" if base else ""
         yield f"{text}."
         total, pooled = self.inflation(name), self.score("pooled", arm, "f1", name)
         if total and pooled and number(total["estimate"]) != MISSING:
-            start = (
-                f"Class {words(name)}: the paper's pooled protocol would have reported F1 {_flat(estimate(pooled))} "
-            )
+            start = f"Class {words(name)}: the paper's pooled protocol would have reported F1 {flat(estimate(pooled))} "
             start += f"for the same texts and classifier: {number(abs(total['estimate']))} "
             start += "more" if total["estimate"] >= 0 else "less"
             low, high = sorted((abs(total["low"]), abs(total["high"])))

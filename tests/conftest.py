@@ -1,8 +1,16 @@
 """Settings for all tests: no network, and no trace in the user's folders."""
 
+import logging
 import os
+import sys
 import tempfile
+import warnings
 from pathlib import Path
+
+# Workers that run side by side share the cores: with a thread a core in each, they would wait for each other.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    _share = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    os.environ.setdefault("OMP_NUM_THREADS", str(_share))
 
 # Before datasets is imported: it reads these once.
 _SCRATCH = tempfile.mkdtemp(prefix="synimpute-tests-")
@@ -34,6 +42,29 @@ def shared_data():
     if not SHARED.is_dir():
         pytest.skip(f"no real texts: the folder {SHARED} is missing (set SYNIMPUTE_TEST_DATA)")
     return SHARED
+
+
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """Run a command in this process; returns its exit status and what it printed."""
+    from synimpute_hf import cli
+
+    monkeypatch.setenv("COLUMNS", "160")
+    handlers = list(logging.getLogger("synimpute_hf").handlers)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["synimpute", *map(str, arguments)])
+        status = 0
+        with warnings.catch_warnings():
+            try:
+                cli.main()
+            except SystemExit as ended:
+                status = ended.code
+        out = capsys.readouterr()
+        return status or 0, out.out, out.err
+
+    yield run
+    logging.getLogger("synimpute_hf").handlers[:] = handlers
 
 
 def make_rows(rare=12, common=30):

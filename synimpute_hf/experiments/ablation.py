@@ -12,6 +12,7 @@ from ..figures import GREEN, GREY, INK, VERMILLION, Drawing, blank, dot_interval
 from ..sheets import Sheet
 from ..stats import holm
 from .base import (
+    METRICS,
     Bench,
     Decimals,
     Experiment,
@@ -28,7 +29,6 @@ from .base import (
 
 __all__ = ["PLUGIN", "AblationExperiment", "AblationSettings"]
 
-METRICS = ("f1", "average_precision")
 BASE = "the method as it is"
 
 
@@ -246,7 +246,7 @@ def _shares(result: Mapping[str, Any]) -> Drawing:
 
     figure, grid = blank(1, 2, 2.4)
     x = [entry["share"] for entry in result["shares"]]
-    for axes, (metric, title) in zip(grid[0], (("f1", "F1"), ("average_precision", "average precision")), strict=True):
+    for axes, (metric, title) in zip(grid[0], METRICS.items(), strict=True):
         curve(axes, x, [e[metric] for e in result["shares"]], ("estimate", "low", "high"), VERMILLION, "D", "-")
         axes.set(xlabel="synthetic rows among those of the category, %", ylabel=title, xticks=x)
         axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.5)

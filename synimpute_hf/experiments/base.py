@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -20,6 +20,7 @@ from ..classifiers import Classifier, make_classifier
 from ..corpus import read_corpus
 from ..crossval import CrossValidation
 from ..errors import PlanError, nearest
+from ..facts import words
 from ..figures import Drawing
 from ..imputer import SyntheticImputer
 from ..registry import Settings, read_settings
@@ -27,6 +28,7 @@ from ..sheets import Sheet
 from ..stats import corrected_interval, correlated_bayes, equivalence, same_rows, verdict
 
 __all__ = [
+    "METRICS",
     "Bench",
     "Decimals",
     "Experiment",
@@ -39,7 +41,12 @@ __all__ = [
     "Written",
     "compare",
     "mean_score",
+    "rejected_sheet",
 ]
+
+
+METRICS = {"f1": "F1", "average_precision": "average precision"}
+"""Scores that experiments report, and their names."""
 
 
 def _split(value: Any) -> Any:
@@ -389,6 +396,24 @@ class Experiment(ABC):
     @abstractmethod
     def drawings(cls, result: Mapping[str, Any]) -> list[Drawing]:
         """Return the figures; called under ``figures.style()``."""
+
+
+def rejected_sheet(what: str, accounts: Iterable[tuple[str, Mapping[str, Any]]]) -> Sheet:
+    """Return the table of the answers that were rejected, by reason; without rows where none was.
+
+    Args:
+        what: the names are of, such as ``prompt``.
+        accounts: a name with ``generated`` and ``rejected`` by reason.
+    """
+    rows = [
+        (words(name), reason, f"{count:,}", f"{100 * count / max(1, account['generated']):.1f} %")
+        for name, account in accounts
+        for reason, count in sorted(account["rejected"].items(), key=lambda item: -item[1])
+    ]
+    columns = (what, "reason", "texts", "of all answers")
+    return Sheet(
+        "rejected", "Rejected", "Answers that were rejected, by reason.", columns, "llrr", tuple(rows), heads=2
+    )
 
 
 def mean_score(runs: Sequence[Run], arm: str, metric: str = "f1") -> dict[str, Any]:

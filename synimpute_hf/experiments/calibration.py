@@ -12,11 +12,10 @@ from ..facts import estimate, in_line, number, words
 from ..figures import BLUE, GREY, VERMILLION, Drawing, blank, curve, key_line
 from ..learning import fit_power_law
 from ..sheets import Sheet
-from .base import Bench, Experiment, Numbers, Run, Settings, Trial, Writing, Written, mean_score
+from .base import METRICS, Bench, Experiment, Numbers, Run, Settings, Trial, Writing, Written, mean_score
 
 __all__ = ["PLUGIN", "CalibrationExperiment", "CalibrationSettings"]
 
-METRICS = ("f1", "average_precision")
 BEYOND = (1.5, 2.0, 4.0)
 MORE = 25
 

@@ -10,11 +10,22 @@ from ..errors import PlanError
 from ..facts import estimate, in_line, number, p_value, words
 from ..figures import GREEN, GREY, INK, VERMILLION, Drawing, blank, dot_interval, dot_rows
 from ..sheets import Sheet
-from .base import Bench, Experiment, Run, Settings, Trial, Words, Writing, Written, compare, mean_score
+from .base import (
+    METRICS,
+    Bench,
+    Experiment,
+    Run,
+    Settings,
+    Trial,
+    Words,
+    Writing,
+    Written,
+    compare,
+    mean_score,
+    rejected_sheet,
+)
 
 __all__ = ["PLUGIN", "GeneratorsExperiment", "GeneratorsSettings"]
-
-METRICS = ("f1", "average_precision")
 
 
 @dataclass(frozen=True)
@@ -109,17 +120,11 @@ class GeneratorsExperiment(Experiment):
     @classmethod
     def sheets(cls, result: Mapping[str, Any]) -> list[Sheet]:
         """Return scores and cost, and why texts were rejected."""
-        rows: list[tuple[str, ...]] = [
-            (
-                "none: originals alone",
-                "",
-                "",
-                *(estimate(result["references"]["original"][m]) for m in METRICS),
-                "",
-                "",
-                "",
-            )
-        ]
+        alone, every = (
+            (f"none: {what}", "", "", *(estimate(result["references"][arm][m]) for m in METRICS), "", "", "")
+            for what, arm in (("originals alone", "original"), ("all originals", "ceiling"))
+        )
+        rows: list[tuple[str, ...]] = [alone]
         for entry in result["generators"]:
             share = f"{100 * entry['written'] / max(1, entry['generated']):.0f} %"
             gain, other = entry["gain"], entry["against_first"]
@@ -134,17 +139,7 @@ class GeneratorsExperiment(Experiment):
                     p_value(other["p"]) if other else "",
                 )
             )
-        rows.append(
-            (
-                "none: all originals",
-                "",
-                "",
-                *(estimate(result["references"]["ceiling"][m]) for m in METRICS),
-                "",
-                "",
-                "",
-            )
-        )
+        rows.append(every)
         caption = (
             f"{words(result['category'])} with {result['keep']} originals, the same draws of examples and the same "
             "folds for every generator: texts accepted, cost of all texts, mean and 95 % interval; the difference in "
@@ -161,17 +156,9 @@ class GeneratorsExperiment(Experiment):
             "verdict",
             "p to first",
         )
-        made = [Sheet("generators", "Generators", caption, columns, "lrrcccl" + "r", tuple(rows))]
-        rejected = [
-            (entry["name"], reason, f"{count:,}", f"{100 * count / max(1, entry['generated']):.1f} %")
-            for entry in result["generators"]
-            for reason, count in sorted(entry["rejected"].items(), key=lambda item: -item[1])
-        ]
-        caption, heads = "Answers that were rejected, by reason.", ("generator", "reason", "texts", "of all answers")
-        return [
-            *made,
-            *([Sheet("rejected", "Rejected", caption, heads, "llrr", tuple(rejected), heads=2)] if rejected else []),
-        ]
+        made = Sheet("generators", "Generators", caption, columns, "lrrccclr", tuple(rows))
+        rejected = rejected_sheet("generator", [(entry["name"], entry) for entry in result["generators"]])
+        return [made, rejected] if rejected.rows else [made]
 
     @classmethod
     def drawings(cls, result: Mapping[str, Any]) -> list[Drawing]:
@@ -180,9 +167,7 @@ class GeneratorsExperiment(Experiment):
         entries += [(e["name"], e, VERMILLION, "D") for e in result["generators"]]
         entries += [("all originals", result["references"]["ceiling"], INK, "s")]
         figure, grid = blank(1, 2, 0.9 + 0.28 * len(entries), 7.0, sharey=True)
-        for axes, (metric, title) in zip(
-            grid[0], (("f1", "F1"), ("average_precision", "average precision")), strict=True
-        ):
+        for axes, (metric, title) in zip(grid[0], METRICS.items(), strict=True):
             dot_rows(axes, [words(name) for name, _, _, _ in entries])
             for place, (_, entry, color, marker) in enumerate(entries):
                 dot_interval(axes, place, entry[metric], "estimate", color=color, marker=marker)

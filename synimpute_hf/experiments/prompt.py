@@ -15,7 +15,7 @@ from pydantic import Field
 from ..audit import Audited, audit
 from ..corpus import ORIGINAL
 from ..errors import DataError, MissingPackageError, PlanError
-from ..facts import MISSING, estimate, number, p_value, words
+from ..facts import MISSING, estimate, flat, in_line, number, p_value, percent, words
 from ..figures import CYCLE, GREY, VERMILLION, Drawing, blank, dot_interval, dot_rows, key_line
 from ..prompts import load_prompt
 from ..review import Item, Mix, measure, read_coders
@@ -26,11 +26,23 @@ from ..seeding import digest, normalise
 from ..sheets import Sheet
 from ..stats import share_interval
 from ..validators.language import load_detector
-from .base import Bench, Experiment, Run, Settings, Trial, Words, Writing, Written, compare, mean_score
+from .base import (
+    METRICS,
+    Bench,
+    Experiment,
+    Run,
+    Settings,
+    Trial,
+    Words,
+    Writing,
+    Written,
+    compare,
+    mean_score,
+    rejected_sheet,
+)
 
 __all__ = ["PLUGIN", "PromptExperiment", "PromptSettings", "Variant", "blind_mix", "text_figures"]
 
-METRICS = {"f1": "F1", "average_precision": "average precision"}
 REVIEW_FOLDER = "review"
 FOREIGN = "another language"
 """The reason of the validator ``language``."""
@@ -196,7 +208,12 @@ class PromptExperiment(Experiment):
     @classmethod
     def sheets(cls, result: Mapping[str, Any]) -> list[Sheet]:
         """Return texts, scores, reasons of rejection, and what coders said."""
-        made = [_text_sheet(result), _score_sheet(result), _rejected_sheet(result), _review_sheet(result["review"])]
+        made = [
+            _text_sheet(result),
+            _score_sheet(result),
+            rejected_sheet("prompt", [(entry["name"], entry["texts"]) for entry in result["variants"]]),
+            _review_sheet(result["review"]),
+        ]
         return [sheet for sheet in made if sheet.rows]
 
     @classmethod
@@ -317,17 +334,6 @@ def _ratings(output: Path, rows: str, files: Sequence[Path], names: Sequence[str
     return {"coders": len(coders), "variants": found}
 
 
-def _percent(entry: Mapping[str, Any] | None) -> str:
-    if not entry or entry["estimate"] is None:
-        return MISSING
-    middle, low, high = (number(100 * entry[key], 0) for key in ("estimate", "low", "high"))
-    return f"{middle} %\n[{low}, {high}]"
-
-
-def _flat(cell: str) -> str:
-    return cell.replace("\n", " ")
-
-
 def _texts_in_words(result: Mapping[str, Any]) -> list[str]:
     said = []
     for entry in result["variants"]:
@@ -342,8 +348,8 @@ def _texts_in_words(result: Mapping[str, Any]) -> list[str]:
             )
         if drift:
             line += (
-                f"; a classifier of originals puts {_flat(_percent(drift['synthetic']))} of the texts into the class, "
-                f"and {_flat(_percent(drift['originals']))} of the originals"
+                f"; a classifier of originals puts {flat(percent(drift['synthetic']))} of the texts into the class, "
+                f"and {flat(percent(drift['originals']))} of the originals"
             )
         said.append(f"{line}.")
     return said
@@ -351,7 +357,7 @@ def _texts_in_words(result: Mapping[str, Any]) -> list[str]:
 
 def _scores_in_words(result: Mapping[str, Any]) -> list[str]:
     first = result["variants"][0]
-    said = [f"With {result['keep']} originals alone F1 is {_flat(estimate(result['original']['f1']))}."]
+    said = [f"With {result['keep']} originals alone F1 is {in_line(result['original']['f1'])}."]
     for entry in result["variants"]:
         gain, other = entry["gain"], entry["against_first"]
         if _thin(entry):
@@ -360,10 +366,10 @@ def _scores_in_words(result: Mapping[str, Any]) -> list[str]:
                 "say what they change."
             )
             continue
-        line = f"Texts by {entry['name']} change it by {_flat(estimate(gain, 'difference', sign=True))}"
+        line = f"Texts by {entry['name']} change it by {in_line(gain, 'difference', sign=True)}"
         line += f" ({gain['verdict']})"
         if other and not _thin(first):
-            change = _flat(estimate(other, "difference", sign=True))
+            change = in_line(other, "difference", sign=True)
             line += f", and against {first['name']} by {change} ({other['verdict']})"
         said.append(f"{line}.")
     return said
@@ -381,8 +387,8 @@ def _review_in_words(review: Mapping[str, Any] | None) -> list[str]:
     coders = f"{review['coders']} coder{'s' if review['coders'] > 1 else ''}"
     return [
         f"{coders} told texts by {entry['name']} from originals in "
-        f"{_flat(_percent(entry['told_apart']))} of cases (50 % is chance), and found "
-        f"{_flat(_percent(entry['belongs']['synthetic']))} of them to belong to the class."
+        f"{flat(percent(entry['told_apart']))} of cases (50 % is chance), and found "
+        f"{flat(percent(entry['belongs']['synthetic']))} of them to belong to the class."
         for entry in review["variants"]
     ]
 
@@ -394,13 +400,13 @@ def _text_row(name: str, found: Mapping[str, Any], kind: str) -> tuple[str, ...]
     return (
         words(name),
         f"{found['kept']:,}" if made else "",
-        _percent(found["acceptance"]) if made else "",
-        _percent(found["foreign"]) if made else "",
+        percent(found["acceptance"]) if made else "",
+        percent(found["foreign"]) if made else "",
         ", ".join(f"{name} {count:,}" for name, count in (languages or {}).items()),
         number(diversity and diversity["unique_ngrams"]),
         number(diversity and diversity["self_bleu"], 1),
         number(nearest and nearest["median"]),
-        _percent(drift),
+        percent(drift),
         estimate(found["told_apart"], "auc") if made else "",
     )
 
@@ -444,18 +450,6 @@ def _score_sheet(result: Mapping[str, Any]) -> Sheet:
     columns: tuple[str, ...] = ("prompt", "texts a fold", "F1", "average precision", "F1 less original", "p", "verdict")
     columns += ("F1 less first", "p to first")
     return Sheet("scores", "Scores by prompt", caption, columns, "lrcccrlcr", tuple(rows))
-
-
-def _rejected_sheet(result: Mapping[str, Any]) -> Sheet:
-    rows = [
-        (words(entry["name"]), reason, f"{count:,}", f"{100 * count / max(1, entry['texts']['generated']):.1f} %")
-        for entry in result["variants"]
-        for reason, count in sorted(entry["texts"]["rejected"].items(), key=lambda item: -item[1])
-    ]
-    columns = ("prompt", "reason", "texts", "of all answers")
-    return Sheet(
-        "rejected", "Rejected", "Answers that were rejected, by reason.", columns, "llrr", tuple(rows), heads=2
-    )
 
 
 def _review_sheet(review: Mapping[str, Any] | None) -> Sheet:

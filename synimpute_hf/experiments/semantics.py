@@ -18,7 +18,7 @@ from ..audit import Audited
 from ..corpus import ORIGINAL
 from ..encoder import Encoder
 from ..errors import DataError, MissingPackageError
-from ..facts import estimate, number, words
+from ..facts import estimate, flat, number, percent, words
 from ..figures import CYCLE, WIDTH, Drawing, blank, key_line
 from ..pretrained import load_model, resolve_model
 from ..seeding import derive_seed
@@ -117,9 +117,9 @@ class Semantics(Experiment):
             apart, own = entry["against_originals"]["mean"], entry["own_class"]
             found.append(
                 f"By {title}, synthetic texts are {_nearness(apart)} (mean {_value(entry, 'unsourced')} against "
-                f"{_value(entry, 'originals')}; a synthetic text is the nearer one in {_percent(apart['auc'])} of "
-                f"pairs, 50 % is alike), and {_percent(own['synthetic'])} of them are nearer to their own class than "
-                f"to the others on average; of the originals {_percent(own['originals'])} are."
+                f"{_value(entry, 'originals')}; a synthetic text is the nearer one in {flat(percent(apart['auc']))} of "
+                f"pairs, 50 % is alike), and {flat(percent(own['synthetic']))} of them are nearer to their own class "
+                f"than to the others on average; of the originals {flat(percent(own['originals']))} are."
             )
         return found
 
@@ -311,13 +311,6 @@ def _nearness(apart: Mapping[str, Any]) -> str:
 def _value(entry: Mapping[str, Any], kind: str) -> str:
     spread = entry["spread"]["to_own"][kind]["mean"]
     return number(spread and spread["mean"])
-
-
-def _percent(entry: Mapping[str, Any]) -> str:
-    if entry["estimate"] is None:
-        return number(None)
-    middle, low, high = (number(None if entry[k] is None else 100 * entry[k], 0) for k in ("estimate", "low", "high"))
-    return f"{middle} % [{low}, {high}]"
 
 
 def _distribution_sheet(result: Mapping[str, Any]) -> Sheet:

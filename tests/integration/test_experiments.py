@@ -1,11 +1,8 @@
 """Experiments as a user runs them: real classifiers and folds, texts by the echo generator."""
 
 import json
-import logging
 import re
 import sqlite3
-import sys
-import warnings
 from contextlib import closing
 
 import numpy as np
@@ -14,7 +11,7 @@ import pytest
 from coded_texts import coded
 from datasets import Dataset
 
-from synimpute_hf import CrossValidation, SyntheticImputer, cli
+from synimpute_hf import CrossValidation, SyntheticImputer
 from synimpute_hf.errors import DataError, PlanError
 from synimpute_hf.experiment_report import read_experiment
 from synimpute_hf.experiments import Bench, load_experiment, make_experiment
@@ -37,27 +34,6 @@ def data(tmp_path_factory):
     file = tmp_path_factory.mktemp("experiments") / "texts.csv"
     pd.DataFrame(coded(COUNTS)).to_csv(file, index=False)
     return file
-
-
-@pytest.fixture
-def here(monkeypatch, capsys):
-    """Run a command in this process; returns its exit status and what it printed."""
-    monkeypatch.setenv("COLUMNS", "160")
-    handlers = list(logging.getLogger("synimpute_hf").handlers)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["synimpute", *map(str, arguments)])
-        status = 0
-        with warnings.catch_warnings():
-            try:
-                cli.main()
-            except SystemExit as ended:
-                status = ended.code
-        out = capsys.readouterr()
-        return status or 0, out.out, out.err
-
-    yield run
-    logging.getLogger("synimpute_hf").handlers[:] = handlers
 
 
 def bench(tmp_path, **settings):
@@ -260,7 +236,8 @@ def test_the_plan_calls_nothing(here, data, tmp_path):
     status, out, err = here("experiment", "threshold", data, "--output", tmp_path, *SIZES, *options)
     assert status == 0, err
     plans = json.loads(out)
-    assert [entry["name"] for entry in plans] == ["originals-12-sample-0", "originals-24-sample-0"]
+    names = ["originals-12-sample-0", "originals-24-sample-0", "paper-12", "paper-24"]
+    assert [entry["name"] for entry in plans] == names
     assert all(entry["texts"] > 0 and entry["cost_usd"] > 0 for entry in plans)
     assert not (tmp_path / "runs").exists()
 
