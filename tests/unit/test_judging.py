@@ -32,9 +32,9 @@ def test_what_a_validator_rejects_is_drawn_again_and_counted(scripted):
     assert len(verdicts) == account.generated
 
 
-def test_the_rows_do_not_depend_on_when_they_were_judged(scripted):
+def test_the_rows_do_not_depend_on_when_they_were_judged(scripted, tmp_path):
     spec = scripted(GOOD, "No.", "A new text, SEED, about the long lane.", by_seed=True)
-    once = run(spec, max_attempts=9, journal="once.sqlite")[1]
+    once = run(spec, max_attempts=9, journal=tmp_path / "once.sqlite")[1]
     assert run(spec, max_attempts=9)[1].rows == once.rows
 
 
