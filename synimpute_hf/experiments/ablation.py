@@ -10,7 +10,6 @@ from ..errors import PlanError
 from ..facts import estimate, in_line, number, p_value, words
 from ..figures import GREEN, GREY, INK, VERMILLION, Drawing, blank, dot_interval, dot_rows
 from ..sheets import Sheet
-from ..stats import holm
 from .base import (
     METRICS,
     Bench,
@@ -23,7 +22,7 @@ from .base import (
     Words,
     Writing,
     Written,
-    compare,
+    compare_all,
     mean_score,
 )
 
@@ -102,22 +101,17 @@ class AblationExperiment(Experiment):
         """Compare every variant with the method as it is, on the same folds."""
         runs = {run.trial.name: run for run in done if isinstance(run, Run)}
         base, margin = runs["base"], bench.settings.get("margin", 0.02)
-        variants = [_variant(BASE, base, "imputed", None, margin)]
-        variants.append(_variant("originals alone", base, "original", base, margin))
-        variants.append(_variant("all originals", base, "ceiling", base, margin))
-        for name, run in runs.items():
-            if name not in ("base", "shares"):
-                what, _, value = name.partition("-")
-                variants.append(_variant(f"{what} {value}", run, "imputed", base, margin))
+        varied = [("originals alone", base, "original"), ("all originals", base, "ceiling")]
+        varied += [(n.replace("-", " ", 1), run, "imputed") for n, run in runs.items() if n not in ("base", "shares")]
+        compared = compare_all([([(run, base)], arm, "imputed") for _, run, arm in varied], margin)
+        variants = [_variant(BASE, base, "imputed", None)]
+        variants += [_variant(*entry, found) for entry, found in zip(varied, compared, strict=True)]
         shares = []
         if "shares" in runs:
             run = runs["shares"]
             kept = sorted({0, *self.settings.shares})
             for share, arm in zip(kept, run.trial.arms, strict=True):
-                shares.append({"share": share, **_variant(f"{share} % synthetic", run, arm, None, margin)})
-        compared = [entry for entry in variants if entry["comparison"]]
-        for entry, p in zip(compared, holm([e["comparison"]["p"] for e in compared]), strict=True):
-            entry["comparison"]["p_holm"] = float(p)
+                shares.append({"share": share, **_variant(f"{share} % synthetic", run, arm, None)})
         notes = sorted({f"{name}: {note}" for name, run in runs.items() for note in run.facts["notes"]})
         return {
             "category": bench.category,
@@ -169,7 +163,7 @@ class AblationExperiment(Experiment):
         caption = (
             f"{words(result['category'])} with {result['keep']} originals, each thing varied alone, on the same "
             "folds: mean and 95 % interval; the difference in F1 to the method as it is, its p-value after Holm's "
-            f"correction, and the verdict with a margin of {number(result['margin'], 2)}. Synthetic rows that "
+            f"correction, and the verdict by it, with a margin of {number(result['margin'], 2)}. Synthetic rows that "
             "trained a fold, and that a fold lacked, on average; texts accepted."
         )
         columns = (
@@ -206,7 +200,7 @@ class AblationExperiment(Experiment):
         return drawings
 
 
-def _variant(name: str, run: Run, arm: str, base: Run | None, margin: float) -> dict[str, Any]:
+def _variant(name: str, run: Run, arm: str, comparison: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return scores, rows and comparison of a variant."""
     made = run.facts["generation"] or {}
     cell = [fit for fit in run.facts["fits"] if (fit["protocol"], fit["arm"]) == ("seed_aware", arm)]
@@ -218,7 +212,7 @@ def _variant(name: str, run: Run, arm: str, base: Run | None, margin: float) -> 
         "made": run.made(arm),
         "short": short,
         "acceptance": "" if share is None else f"{100 * share:.0f} %",
-        "comparison": None if base is None else compare([(run, base)], arm, "imputed", margin),
+        "comparison": comparison,
     }
 
 

@@ -25,7 +25,7 @@ from ..figures import Drawing
 from ..imputer import SyntheticImputer
 from ..registry import Settings, read_settings
 from ..sheets import Sheet
-from ..stats import corrected_interval, correlated_bayes, equivalence, same_rows, verdict
+from ..stats import corrected_interval, correlated_bayes, equivalence, holm, same_rows, verdict
 
 __all__ = [
     "METRICS",
@@ -40,6 +40,7 @@ __all__ = [
     "Writing",
     "Written",
     "compare",
+    "compare_all",
     "mean_score",
     "rejected_sheet",
 ]
@@ -429,10 +430,14 @@ def mean_score(runs: Sequence[Run], arm: str, metric: str = "f1") -> dict[str, A
     return {"estimate": interval.estimate, "low": max(interval.low, 0.0), "high": min(interval.high, 1.0)}
 
 
+Contrast = tuple[Sequence[tuple[Run, Run]], str, str]
+"""Runs on the same folds, of which the first holds the first arm and the second the second; the two arms."""
+
+
 def compare(
     pairs: Sequence[tuple[Run, Run]], arm: str, against: str, margin: float, metric: str = "f1"
 ) -> dict[str, Any]:
-    """Compare two arms, fold by fold: corrected resampled t-test, two one-sided tests, Bayesian correlated t-test.
+    """Compare two arms, fold by fold; see ``compare_all``. The p-value is of this comparison alone.
 
     Args:
         pairs: runs on the same folds, of which the first holds ``arm`` and the second ``against``.
@@ -440,31 +445,51 @@ def compare(
         against: the arm to compare with.
         margin: the largest difference that does not matter, in units of the score.
         metric: ``f1`` or ``average_precision``.
+    """
+    return compare_all([(pairs, arm, against)], margin, metric)[0]
+
+
+def compare_all(contrasts: Sequence[Contrast], margin: float, metric: str = "f1") -> list[dict[str, Any]]:
+    """Compare arms, fold by fold: corrected resampled t-test, two one-sided tests, Bayesian correlated t-test.
+
+    Args:
+        contrasts: what is compared; p-values are adjusted for their number (Holm), and verdicts follow these.
+        margin: the largest difference that does not matter, in units of the score.
+        metric: ``f1`` or ``average_precision``.
 
     Returns:
-        ``difference`` with ``low`` and ``high``, ``p``, ``p_equivalence``, ``prob_worse``, ``prob_equivalent``,
-        ``prob_better``, ``verdict``, ``sentence``. The p-value is of this comparison alone.
+        For each ``difference`` with ``low`` and ``high``, ``p``, ``p_holm``, ``p_equivalence``, ``prob_worse``,
+        ``prob_equivalent``, ``prob_better``, ``verdict``, ``sentence``.
     """
-    values: list[float] = []
-    same = 0
-    for one, other in pairs:
-        a, b = one.scores(arm, metric), other.scores(against, metric)
-        same += len(one.keys(arm) & other.keys(against))
-        values += [a[place] - b[place] for place in sorted(a.keys() & b.keys())]
-    share = float(np.mean([run.test_share for pair in pairs for run in pair]))
-    interval, equal = corrected_interval(values, share), equivalence(values, share, margin)
-    posterior = correlated_bayes(values, share / (1 + share), margin)
-    said = same_rows(same, len(values)) or verdict(interval, equal, interval.p, share)
-    return {
-        "arm": arm,
-        "against": against,
-        "metric": metric,
-        "difference": interval.estimate,
-        "low": interval.low,
-        "high": interval.high,
-        "p": interval.p,
-        "p_equivalence": equal.p,
-        **{f"prob_{name}": value for name, value in asdict(posterior).items()},
-        "verdict": said.word,
-        "sentence": said.sentence,
-    }
+    measured = []
+    for pairs, arm, against in contrasts:
+        values: list[float] = []
+        same = 0
+        for one, other in pairs:
+            a, b = one.scores(arm, metric), other.scores(against, metric)
+            same += len(one.keys(arm) & other.keys(against))
+            values += [a[place] - b[place] for place in sorted(a.keys() & b.keys())]
+        share = float(np.mean([run.test_share for pair in pairs for run in pair]))
+        measured.append((values, share, corrected_interval(values, share), same_rows(same, len(values))))
+    found = []
+    adjusted = holm([interval.p for _, _, interval, _ in measured])
+    for (_, arm, against), (values, share, interval, alike), p in zip(contrasts, measured, adjusted, strict=True):
+        equal, posterior = equivalence(values, share, margin), correlated_bayes(values, share / (1 + share), margin)
+        said = alike or verdict(interval, equal, float(p), share)
+        found.append(
+            {
+                "arm": arm,
+                "against": against,
+                "metric": metric,
+                "difference": interval.estimate,
+                "low": interval.low,
+                "high": interval.high,
+                "p": interval.p,
+                "p_holm": float(p),
+                "p_equivalence": equal.p,
+                **{f"prob_{name}": value for name, value in asdict(posterior).items()},
+                "verdict": said.word,
+                "sentence": said.sentence,
+            }
+        )
+    return found

@@ -144,7 +144,7 @@ class GeneratorsExperiment(Experiment):
             f"{words(result['category'])} with {result['keep']} originals, the same draws of examples and the same "
             "folds for every generator: texts accepted, cost of all texts, mean and 95 % interval; the difference in "
             f"F1 to the originals alone with its verdict (margin {number(result['margin'], 2)}), and p of the "
-            "difference to the first generator."
+            "difference to the first generator. Each verdict and p is of its comparison alone."
         )
         columns = (
             "generator",
