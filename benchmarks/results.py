@@ -67,14 +67,21 @@ def main() -> None:
     stored = said.folder / "stored"
     if said.take:
         take(said.take, stored)
-    results: dict[str, list[dict[str, Any]]] = {}
-    for file in sorted(stored.glob("*.json")):
-        facts = read_experiment(file)
-        results.setdefault(facts["experiment"], []).append(facts)
+    results = read(stored)
     for name, entries in results.items():
         (said.folder / f"{name}.md").write_text(page(name, entries, said.folder), encoding="utf-8")
     (said.folder / "README.md").write_text(overview(results), encoding="utf-8")
     print(f"{len(results)} experiments, {sum(map(len, results.values()))} results: {said.folder / 'README.md'}")
+
+
+def read(stored: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the stored facts by experiment, with the answer in today's words."""
+    results: dict[str, list[dict[str, Any]]] = {}
+    for file in sorted(stored.glob("*.json")):
+        facts = read_experiment(file)
+        facts["answer"] = load_experiment(facts["experiment"]).answer(facts["result"])
+        results.setdefault(facts["experiment"], []).append(facts)
+    return results
 
 
 def page(name: str, entries: Sequence[Mapping[str, Any]], folder: Path) -> str:

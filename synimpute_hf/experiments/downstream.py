@@ -22,7 +22,7 @@ from ..estimation import (
     regressor_regression,
     trend,
 )
-from ..facts import number, words
+from ..facts import MISSING, number, words
 from ..figures import BLUE, GREEN, INK, VERMILLION, Drawing, blank, dot_interval, dot_rows, key_line
 from ..predictions import read_predictions
 from ..sheets import Sheet
@@ -175,7 +175,9 @@ class DownstreamExperiment(Experiment):
             said.append(
                 f"{title[0].upper()}{title[1:]}: the naive 95 % intervals hold the truth in "
                 f"{number(100 * (covered['naive'] or 0.0), 0)} % of the corpora in the worst case; "
-                f"{', '.join(parts)}."
+                f"{', '.join(parts)}. The root mean square error of PPI++ is "
+                f"{_precision(result['cells'], name, 'ppi')} times that of the coded texts alone, DSL's "
+                f"{_precision(result['cells'], name, 'dsl')}."
             )
         return said
 
@@ -352,6 +354,18 @@ def _worst(cells: Sequence[Mapping[str, Any]], name: str, method: str) -> float 
     """Return the lowest coverage of a method over classifiers and drifts, where it mostly gave an estimate."""
     kept = [c["coverage"] for c in cells if (c["estimand"], c["method"]) == (name, method) and c["failed"] < 0.5]
     return min((value for value in kept if value is not None), default=None)
+
+
+def _precision(cells: Sequence[Mapping[str, Any]], name: str, method: str) -> str:
+    """Return the range of a method's root mean square errors over those of the coded texts alone."""
+    errors: dict[tuple[Any, ...], dict[str, float | None]] = {}
+    for cell in cells:
+        if cell["estimand"] == name:
+            place = tuple(cell[key] for key in ("arm", "originals", "sample", "drift"))
+            errors.setdefault(place, {})[cell["method"]] = cell["rmse"]
+    pairs = [(found.get(method), found.get("coded_sample")) for found in errors.values()]
+    ratios = [one / alone for one, alone in pairs if one is not None and alone]
+    return f"{number(min(ratios), 2)} to {number(max(ratios), 2)}" if ratios else MISSING
 
 
 def _percent(value: float | None) -> str:

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from synimpute_hf.experiment_report import read_experiment
-
 pytest.importorskip("matplotlib")
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
@@ -24,13 +22,9 @@ def pages():
 
 
 @pytest.fixture(scope="module")
-def results():
+def results(pages):
     """The stored facts, by experiment."""
-    found = {}
-    for file in STORED:
-        facts = read_experiment(file)
-        found.setdefault(facts["experiment"], []).append(facts)
-    return found
+    return pages.read(RESULTS / "stored")
 
 
 def test_the_overview_is_made_from_the_stored_results(pages, results):
