@@ -17,7 +17,7 @@ from synimpute_hf.experiment_report import experiment_markdown, read_experiment
 from synimpute_hf.experiments import load_experiment
 from synimpute_hf.facts import in_line, number
 from synimpute_hf.figures import save_drawing, style
-from synimpute_hf.typeset import md, md_code
+from synimpute_hf.typeset import md, md_code, md_list
 
 ORDER = (
     "threshold",
@@ -116,10 +116,12 @@ def overview(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     parts += ["## What the paper's protocol would have said", *inflation(levels)]
     parts.append("## The experiments")
     for name in ORDER:
-        for facts in results.get(name, ()):
+        entries = results.get(name, ())
+        if entries:
+            parts += [f"### {name.capitalize()}", f"{md(entries[0]['question'])} [The page]({name}.md)."]
+        for facts in entries:
             data = DATA.get(facts["source"], facts["source"])
-            said = md(" ".join(facts["answer"]))
-            parts.append(f"**[{name}]({name}.md), {md(data)}.** {md(facts['question'])} {said}")
+            parts += [f"**{md(data[0].upper() + data[1:])}**", md_list(facts["answer"])]
     parts += ["## What it cost", costs(results), "## What could not be tested here", *untested(levels)]
     parts += ["## Other measurements", "\n".join(f"- [{page}]({page}): {what}" for page, what in OTHERS)]
     return "\n\n".join(part for part in parts if part) + "\n"

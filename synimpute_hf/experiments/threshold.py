@@ -103,9 +103,9 @@ class ThresholdExperiment(Experiment):
         """Say which number of originals is enough."""
         tried = ", ".join(str(level["originals"]) for level in result["levels"])
         said = [
-            f"Numbers of originals tried: {tried}. The smallest that is as good as {result['full']} (equivalent "
+            f"Numbers of originals tried: {tried}. The smallest shown to be as good as {result['full']} (equivalent "
             f"or better in F1, margin {number(result['margin'], 2)}) is "
-            + "; ".join(f"{words(arm)}: {_enough(found)}" for arm, found in result["smallest"].items())
+            + "; ".join(f"for {words(arm)} {_enough(found)}" for arm, found in result["smallest"].items())
             + "."
         ]
         for level in result["levels"]:
@@ -116,8 +116,8 @@ class ThresholdExperiment(Experiment):
             )
             said.append(
                 f"With {level['originals']} originals synthetic texts change F1 by {gain} "
-                f"({found['imputed_original']['verdict']}), average precision by {rank}; less than the full sample by "
-                f"{left}."
+                f"({found['imputed_original']['verdict']}), average precision by {rank}; the difference to the full "
+                f"sample is {left}."
             )
         return said
 
@@ -187,8 +187,8 @@ def _smallest(levels: Sequence[Mapping[str, Any]], arm: str) -> dict[str, Any]:
 
 def _enough(found: Mapping[str, Any]) -> str:
     """Return the smallest number and how sure that is."""
-    what = f"{found['estimate']}" if found["estimate"] else "none shown to be"
-    low = f"from {found['low']} it is possible" if found["low"] else "none is even possible"
+    what = f"{found['estimate']}" if found["estimate"] else "none"
+    low = f"from {found['low']} it is possible" if found["low"] else "not even possible"
     high = f"from {found['high']} nearly sure" if found["high"] else "nowhere nearly sure"
     return f"{what} ({low}, {high})" if found["low"] else f"{what} ({low})"
 
