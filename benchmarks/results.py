@@ -108,6 +108,12 @@ NOTE = (
 )
 
 
+ONE_SAMPLE = (
+    "Each number of originals was drawn once, and its texts were written once: the intervals do not hold what other "
+    "originals, or texts written anew, would change (`--set samples=5` measures that)."
+)
+
+
 def overview(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Return the page that answers whether it works."""
     levels = [facts for name in ("threshold", "finegrained") for facts in results.get(name, ())]
@@ -176,7 +182,8 @@ def scores(levels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             "by fold for differences. Every number of originals is tested on the same folds of all originals; no "
             "training text was written from a test text "
             f"({sum(level['sources'] for f in levels for level in f['result']['levels']):,} sources were looked up, "
-            f"{sum(level['shared_sources'] for f in levels for level in f['result']['levels'])} were tested)."
+            f"{sum(level['shared_sources'] for f in levels for level in f['result']['levels'])} were tested). "
+            f"{ONE_SAMPLE if all(facts['result']['samples'] == 1 for facts in levels) else ''}".rstrip()
         )
 
 
