@@ -41,7 +41,7 @@ nostalgia() { experiment "$1" nostalgia "$1-nostalgia" --prompt sentences --cate
 tweets() { experiment "$1" tweets "$1-tweets" --category negative --prompt messages "${@:2}"; }
 
 calibration() { nostalgia calibration; tweets calibration; }
-threshold() { nostalgia threshold; tweets threshold --target 150; }
+threshold() { nostalgia threshold --set samples=3; tweets threshold --target 150; }
 finegrained() {
   experiment finegrained intents finegrained-intents --category transfer_not_received_by_recipient --target 120 \
     --set originals=50,75 --prompt messages

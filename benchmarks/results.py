@@ -108,10 +108,14 @@ NOTE = (
 )
 
 
-ONE_SAMPLE = (
-    "Each number of originals was drawn once, and its texts were written once: the intervals do not hold what other "
-    "originals, or texts written anew, would change (`--set samples=5` measures that)."
-)
+def drawn(levels: Sequence[Mapping[str, Any]]) -> str:
+    """Say how often each number of originals was drawn, and its texts were written."""
+    times = {DATA.get(facts["source"], facts["source"]): facts["result"]["samples"] for facts in levels}
+    listed = "; ".join(f"{name}: {count} x" for name, count in times.items())
+    return (
+        f"So often was each number of originals drawn, and its texts written: {listed}. Where that is once, the "
+        "intervals do not hold what other originals, or texts written anew, would change (`--set samples=5` does)."
+    )
 
 
 def overview(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
@@ -183,7 +187,7 @@ def scores(levels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             "training text was written from a test text "
             f"({sum(level['sources'] for f in levels for level in f['result']['levels']):,} sources were looked up, "
             f"{sum(level['shared_sources'] for f in levels for level in f['result']['levels'])} were tested). "
-            f"{ONE_SAMPLE if all(facts['result']['samples'] == 1 for facts in levels) else ''}".rstrip()
+            f"{drawn(levels)}"
         )
 
 
