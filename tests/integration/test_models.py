@@ -35,9 +35,9 @@ def test_the_demo_corpus(messages, tmp_path):
     assert [row["id"] for row in builder.as_streaming_dataset(split="train").take(3)] == messages["id"][:3]
 
 
-def run(messages, spec, journal, target=68, prompt="messages", **settings):
+def run(messages, spec, journal, target=68, prompt="messages"):
     impute = SyntheticImputer(
-        id="id", sampling_strategy={"accessibility": target}, prompt=prompt, generator=spec, journal=journal, **settings
+        id="id", sampling_strategy={"accessibility": target}, prompt=prompt, generator=spec, journal=journal
     ).fit(messages)
     return impute, impute.generate()
 
@@ -87,9 +87,9 @@ def saved_model(tmp_path_factory):
 @pytest.mark.parametrize("form", ["chat", "continuation"])
 def test_transformers_with_a_local_path(messages, saved_model, tmp_path, form):
     spec = f"transformers:{saved_model},batch_size=4" + ("" if form == "chat" else ",form=continuation")
-    # Not how many: what so small a model writes differs from one processor to the next, and some answers are cut off.
-    impute, outcome = run(messages, spec, tmp_path / "1.sqlite", target=64, validators=[])
-    assert outcome.rows
+    # What so small a model writes differs from one processor to the next: six are asked for, that three should pass.
+    impute, outcome = run(messages, spec, tmp_path / "1.sqlite", target=66)
+    assert len(outcome.rows) >= 3
     identity = impute.generator_identity()
     assert identity["name"] == "transformers:my-model"
     assert identity["form"] == form

@@ -317,10 +317,10 @@ def test_ctrl_c_ends_soon_with_what_was_answered(tmp_path):
         while len(server.calls) < 200:
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.01)
+        started = time.monotonic()
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
-        # Told in calls, not in seconds, which a busy machine stretches: of 2,000 all but those in flight are spared.
-        assert len(server.calls) < 600
+        process.wait(timeout=10)
+        assert time.monotonic() - started < 2
         with Journal(tmp_path / "j.sqlite") as journal:
             assert journal.count() >= len(server.calls) - 55
 
