@@ -84,6 +84,17 @@ def read(stored: Path) -> dict[str, list[dict[str, Any]]]:
     return results
 
 
+def named(facts: Mapping[str, Any]) -> str:
+    """Return what the data are called."""
+    return str(DATA.get(facts["source"], facts["source"]))
+
+
+def titled(facts: Mapping[str, Any]) -> str:
+    """Return what the data are called, with a capital letter."""
+    name = named(facts)
+    return name[0].upper() + name[1:]
+
+
 def page(name: str, entries: Sequence[Mapping[str, Any]], folder: Path) -> str:
     """Return the page of an experiment, a section for each data set."""
     kind = load_experiment(name)
@@ -96,7 +107,7 @@ def page(name: str, entries: Sequence[Mapping[str, Any]], folder: Path) -> str:
             for drawing in drawings:
                 save_drawing(drawing, folder / "figures" / f"{stem}-{drawing.name}.svg")
         figures = [(drawing, f"figures/{stem}-{drawing.name}.svg") for drawing in drawings]
-        body = {**facts, "title": DATA.get(facts["source"], facts["source"]).capitalize(), "question": ""}
+        body = {**facts, "title": titled(facts), "question": ""}
         parts.append(experiment_markdown(body, kind.sheets(facts["result"]), figures, "##").strip())
     return "\n\n".join(parts) + "\n"
 
@@ -110,7 +121,7 @@ NOTE = (
 
 def drawn(levels: Sequence[Mapping[str, Any]]) -> str:
     """Say how often each number of originals was drawn, and its texts were written."""
-    times = {DATA.get(facts["source"], facts["source"]): facts["result"]["samples"] for facts in levels}
+    times = {named(facts): facts["result"]["samples"] for facts in levels}
     listed = "; ".join(f"{name}: {count} x" for name, count in times.items())
     return (
         f"So often was each number of originals drawn, and its texts written: {listed}. Where that is once, the "
@@ -130,8 +141,7 @@ def overview(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         if entries:
             parts += [f"### {name.capitalize()}", f"{md(entries[0]['question'])} [The page]({name}.md)."]
         for facts in entries:
-            data = DATA.get(facts["source"], facts["source"])
-            parts += [f"**{md(data[0].upper() + data[1:])}**", md_list(facts["answer"])]
+            parts += [f"**{md(titled(facts))}**", md_list(facts["answer"])]
     parts += ["## What it cost", costs(results), "## What could not be tested here", *untested(levels)]
     parts += ["## Other measurements", "\n".join(f"- [{page}]({page}): {what}" for page, what in OTHERS)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -173,7 +183,7 @@ def scores(levels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 shown = [in_line(found[metric]) for metric in ("f1", "average_precision")]
                 name = f"full sample, {facts['result']['full']} originals" if arm == "ceiling" else f"`{arm}`"
                 kept = "" if arm == "ceiling" else str(level["originals"])
-                row = [DATA.get(facts["source"], facts["source"]), kept, name, *shown, *marks]
+                row = [named(facts), kept, name, *shown, *marks]
                 if arm != "ceiling" or level is facts["result"]["levels"][-1]:
                     lines.append("| " + " | ".join(md(part) if "`" not in part else part for part in row) + " |")
     yield "\n".join(lines)
@@ -210,7 +220,7 @@ def inflation(levels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         for level in facts["result"]["levels"]:
             parts = [in_line(entry, sign=True) for entry in level["inflation"]]
             both = [in_line(found) for found in (level["pooled"], level["thinned"])]
-            name = DATA.get(facts["source"], facts["source"])
+            name = named(facts)
             lines.append("| " + " | ".join([name, str(level["originals"]), *both, *parts]) + " |")
     yield "\n".join(lines)
     yield (
@@ -228,7 +238,7 @@ def costs(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         for facts in results.get(name, ()):
             made = facts["generation"]
             cost = "unknown" if made["cost_usd"] is None else f"${made['cost_usd']:.2f}"
-            data = DATA.get(facts["source"], facts["source"])
+            data = named(facts)
             row = [name, data, ", ".join(made["generators"]) or "none", f"{made['texts_used']:,}", cost]
             lines.append("| " + " | ".join([*row, f"{facts['seconds']:.0f} s"]) + " |")
     return "\n".join(lines)
